@@ -1,0 +1,66 @@
+# Everything a person or CI runs. `make demo` and `make test` do their own set-up; neither needs root.
+SHELL := /bin/bash
+PYTHON ?= python3
+SECONDS ?= 60
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help setup setup-dev setup-tflite setup-system demo run test test-system long lint format bench docs lock clean
+
+help: ## what the targets do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# One environment, filled in two steps, so that `make demo` does not wait for TensorFlow.
+$(VENV)/.daemon-stamp: requirements/daemon.txt pyproject.toml
+	@deploy/scripts/make-environment $(VENV) requirements/daemon.txt --project
+	@touch $@
+
+$(VENV)/.dev-stamp: requirements/dev.txt $(VENV)/.daemon-stamp
+	@deploy/scripts/make-environment $(VENV) requirements/dev.txt --project
+	@touch $@
+
+.venv-tflite/.stamp: requirements/tflite.txt
+	@deploy/scripts/make-environment .venv-tflite requirements/tflite.txt
+	@touch $@
+
+setup: $(VENV)/.daemon-stamp ## make .venv with what the daemon and the mock exchange need
+
+setup-dev: $(VENV)/.dev-stamp ## add what tests, linters and training need
+
+setup-tflite: .venv-tflite/.stamp ## the environment of the tflite-runtime tests (NumPy 1)
+
+demo: setup ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
+	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
+
+test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
+	@$(BIN)/python -m pytest -n 2 -m "not system and not long" $(ARGS)
+	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
+	@echo "left out: 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+
+lint: setup-dev ## ruff, mypy --strict and the import contract
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: setup-dev ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: setup ## per stage and whole path, as ratios to references measured in the same run
+	@$(BIN)/mmd bench $(ARGS)
+
+docs: setup ## write the tables that are generated from the code
+	@$(BIN)/python -m mmd.daemon.reference docs/reference
+
+setup-system: ## Debian packages that the system tests need (root)
+	@deploy/scripts/setup-system
+
+test-system: setup-dev ## tests that need those packages
+	@$(BIN)/python -m pytest -m system $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
+
+long: setup-dev ## tests that take longer; their tables go to docs/evidence
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lock: setup-dev ## write the lock files anew from pyproject.toml
+	@deploy/scripts/lock $(BIN)/uv
+
+clean: ## remove environments and caches
+	rm -rf .venv .venv-tflite .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
