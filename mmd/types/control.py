@@ -1,0 +1,81 @@
+"""What people and timers may tell the core, and what the core tells its shell that is not for the venue."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+
+class Timer(msgspec.Struct, frozen=True, gc=False):
+    """The shell's clock, some ten times a second: time-outs, stale checks and retries hang on it."""
+
+    receive_ns: int
+
+
+class HaltRequest(msgspec.Struct, frozen=True, gc=False):
+    """Stop for good: latch, cancel everything of ours, send nothing more. `actor` is http, cli, signal, file, watchdog or core."""
+
+    receive_ns: int
+    reason: str
+    actor: str
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, gc=False):
+    """Lift the halt. Refused without a reason."""
+
+    receive_ns: int
+    reason: str
+    actor: str
+
+
+class Shutdown(msgspec.Struct, frozen=True, gc=False):
+    """Leave: cancel everything of ours and place nothing more (no latch)."""
+
+    receive_ns: int
+    reason: str
+
+
+class PauseReason(Enum):
+    """Why no quote stands although nothing is latched; clears itself when the cause is gone."""
+
+    STARTING = "starting"
+    FEED_DISCONNECTED = "feed_disconnected"
+    ORDER_CHANNEL_DOWN = "order_channel_down"
+    BOOK_INVALID = "book_invalid"
+    DATA_STALE = "data_stale"
+    FEED_LAG = "feed_lag"
+    RECONCILING = "reconciling"
+    RATE_LIMITED = "rate_limited"
+    EXTERNAL_BALANCE_CHANGE = "external_balance_change"
+    RECORDING_ENDED = "recording_ended"
+
+
+class HaltRecord(msgspec.Struct, frozen=True):
+    """What the latch keeps on disk. `realised_atoms` and `unrealised_atoms` are quote atoms at the time of the halt."""
+
+    halted: bool
+    reason: str
+    actor: str
+    time_ns: int
+    realised_atoms: int = 0
+    unrealised_atoms: int = 0
+
+
+class PersistHalt(msgspec.Struct, frozen=True):
+    """Write the latch to disk, before any other command of the same batch is carried out."""
+
+    record: HaltRecord
+
+
+class PersistLedger(msgspec.Struct, frozen=True):
+    """Write this checkpoint of ledger and loss budget (already encoded JSON) to disk, before later commands."""
+
+    document: bytes
+
+
+class Exit(msgspec.Struct, frozen=True, gc=False):
+    """Everything of ours is gone from the venue: the process may leave."""
+
+    decided_ns: int
+    detail: str

@@ -1,0 +1,92 @@
+"""What the core tells about itself when asked: the source of /state, /metrics, the terminal view and the final summary."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mmd.types.control import HaltRecord
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One open order of ours."""
+
+    client_order_id: str
+    symbol: str
+    side: str
+    price: float
+    quantity: float
+    state: str
+    age_ns: int
+
+
+class QuoteLine(msgspec.Struct, frozen=True):
+    """The newest quote of a symbol. Prices in quote units; `attribution_ticks` says how many ticks came from which part."""
+
+    bid: float
+    ask: float
+    bid_quantity: float
+    ask_quantity: float
+    fair: float
+    spread: float
+    confidence: float
+    predicted_direction: int
+    source: str
+    attribution_ticks: dict[str, float]
+
+
+class SymbolReport(msgspec.Struct, frozen=True):
+    """One symbol. Money in quote units, position in base units."""
+
+    symbol: str
+    book_valid: bool
+    invalid_reason: str
+    bid: float
+    ask: float
+    mid: float
+    quote: QuoteLine | None
+    position: float
+    average_cost: float
+    realised: float
+    unrealised: float
+    fees: float
+    pnl: float
+    fills: int
+    steps: int
+    ticks: int
+    quotes: int
+    sequence_gaps: int
+    resyncs: int
+    data_age_ns: int
+    feed_lag_ns: int
+    markouts_bps: dict[str, float]
+    features: dict[str, float] = {}
+    predictions: dict[str, float] = {}
+
+
+class TraderReport(msgspec.Struct, frozen=True):
+    """The whole trader. `limits_used` maps a limit's name to the fraction of it in use."""
+
+    time_ns: int
+    mode: str
+    session: str
+    halt: HaltRecord
+    pauses: tuple[str, ...]
+    symbols: tuple[SymbolReport, ...]
+    open_orders: tuple[OrderLine, ...]
+    ticks: int
+    steps: int
+    quotes: int
+    orders_sent: int
+    fills: int
+    sequence_gaps: int
+    resyncs: int
+    pnl: float
+    fees: float
+    loss_used: float
+    drawdown: float
+    risk_denials: dict[str, int]
+    pause_counts: dict[str, int]
+    rejections: dict[str, int]
+    gate_refusals: dict[str, int]
+    reconciliations: dict[str, int]
+    limits_used: dict[str, float]

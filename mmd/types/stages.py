@@ -1,0 +1,40 @@
+"""The stages of one tick, and the seam through which a shell may time them: the core itself reads no clock."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+
+class Stage(IntEnum):
+    """Where the time of a tick goes, in order."""
+
+    DECODE = 0
+    BOOK = 1
+    FEATURES = 2
+    INFERENCE = 3
+    QUOTE = 4
+    RISK = 5
+    SEND = 6
+
+
+class StageTimer(Protocol):
+    """`lap(stage)` books the time since the previous lap (or start) to that stage."""
+
+    def start(self) -> None:
+        """A tick begins."""
+
+    def lap(self, stage: Stage) -> None:
+        """`stage` ends here."""
+
+
+class NoTimer:
+    """For backtests, replays and tests: measures nothing."""
+
+    __slots__ = ()
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def lap(self, stage: Stage) -> None:
+        """Nothing."""
