@@ -1,0 +1,1 @@
+"""What we want to show: fair price, half-spread, inventory skew, size, and the clamps that come last."""

@@ -1,0 +1,41 @@
+"""The plainest quoter: a constant half-spread around the mid, leaned by inventory. A baseline, and the slice's first light."""
+
+from __future__ import annotations
+
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.settings import QuotingSettings
+from mmd.types.instrument import Instrument
+
+
+class FixedSpreadQuoter:
+    """Half-spread = `fixed_half_spread_bps` of the mid, at least `min_half_spread_ticks`; the skew's scale is the half-spread."""
+
+    def __init__(self, settings: QuotingSettings, instrument: Instrument) -> None:
+        self._settings = settings
+        self._instrument = instrument
+        self._half_spread_fraction = settings.fixed_half_spread_bps * 1e-4
+
+    def quote(self, context: QuoteContext) -> RawQuote:
+        """Pure: the same context gives the same quote."""
+        settings = self._settings
+        mid = context.mid_ticks
+        half_spread = max(settings.min_half_spread_ticks, mid * self._half_spread_fraction)
+        return RawQuote(
+            microprice_shift=0.0,
+            price_shift=0.0,
+            skew_shift=inventory_shift(
+                context.inventory, 0.0, half_spread, half_spread, settings.skew_factor, settings.max_skew_half_spreads
+            ),
+            half_spread=half_spread,
+            adverse_bid=0.0,
+            adverse_ask=0.0,
+            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
+            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            confidence=0.0,
+            predicted_direction=0,
+            source="fixed",
+        )
+
+    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
+        settings = self._settings
+        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)
