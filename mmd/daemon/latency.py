@@ -1,0 +1,115 @@
+"""Where the time goes: log-linear histograms of nanoseconds that cost one array increment a sample, and the stage timer on them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from time import perf_counter_ns
+
+import msgspec
+
+from mmd.types.stages import Stage
+
+SUB_BUCKET_BITS = 5
+SUB_BUCKETS = 1 << SUB_BUCKET_BITS
+"""Buckets to each doubling: a bucket is at most 1/32 wide, so its middle is within 1.6 % of any value in it."""
+
+MAX_BITS = 40
+MAX_VALUE = (1 << MAX_BITS) - 1
+"""Longer times (18 minutes) are counted as this."""
+
+BUCKETS = (MAX_BITS - SUB_BUCKET_BITS) * SUB_BUCKETS + SUB_BUCKETS
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Percentiles of one histogram in microseconds; `n` is the number of samples."""
+
+    p50: float
+    p99: float
+    p999: float
+    n: int
+
+
+class LatencyHistogram:
+    """Counts of nanosecond durations in buckets of constant relative width. Fixed memory, recording is O(1)."""
+
+    __slots__ = ("_counts", "n", "total_ns")
+
+    def __init__(self) -> None:
+        self._counts = array("Q", bytes(8 * BUCKETS))
+        self.n = 0
+        self.total_ns = 0
+
+    def record(self, duration_ns: int) -> None:
+        """Count one duration in ns. Below zero (a clock stepped back) counts as 0."""
+        if duration_ns < SUB_BUCKETS:
+            index = duration_ns if duration_ns > 0 else 0
+        else:
+            shift = duration_ns.bit_length() - SUB_BUCKET_BITS - 1
+            index = (shift << SUB_BUCKET_BITS) + (duration_ns >> shift) if duration_ns <= MAX_VALUE else BUCKETS - 1
+        self._counts[index] += 1
+        self.n += 1
+        self.total_ns += duration_ns
+
+    def percentile_ns(self, fraction: float) -> float:
+        """The duration in ns that `fraction` (0 to 1) of the samples do not pass, to 1.6 %; 0 when there are none."""
+        if not self.n:
+            return 0.0
+        wanted = min(self.n, max(1.0, fraction * self.n))
+        seen = 0
+        for index, count in enumerate(self._counts):
+            seen += count
+            if seen >= wanted:
+                low, width = bucket_bounds(index)
+                return low + 0.5 * (width - 1)
+        raise AssertionError("the counts add up to less than n")
+
+    def cumulative(self, bounds_ns: Sequence[int]) -> list[int]:
+        """For each bound in ascending order, how many samples lie below it (to the width of one bucket)."""
+        result: list[int] = []
+        seen = 0
+        index = 0
+        for bound in bounds_ns:
+            while index < BUCKETS and bucket_bounds(index)[0] < bound:
+                seen += self._counts[index]
+                index += 1
+            result.append(seen)
+        return result
+
+    def percentiles(self) -> Percentiles:
+        """In microseconds."""
+        p50, p99, p999 = (round(self.percentile_ns(fraction) / 1000, 3) for fraction in (0.5, 0.99, 0.999))
+        return Percentiles(p50, p99, p999, self.n)
+
+
+def bucket_bounds(index: int) -> tuple[int, int]:
+    """Lowest value and width of a bucket, ns."""
+    if index < 2 * SUB_BUCKETS:
+        return index, 1
+    shift = (index >> SUB_BUCKET_BITS) - 1
+    return (SUB_BUCKETS + (index & (SUB_BUCKETS - 1))) << shift, 1 << shift
+
+
+class StageClock:
+    """The `StageTimer` of a live process: each lap books the time since the one before to its stage."""
+
+    __slots__ = ("_mark_ns", "stages", "tick_to_quote")
+
+    def __init__(self) -> None:
+        self.stages = tuple(LatencyHistogram() for _ in Stage)
+        self.tick_to_quote = LatencyHistogram()
+        self._mark_ns = perf_counter_ns()
+
+    def start(self) -> None:
+        """A tick begins."""
+        self._mark_ns = perf_counter_ns()
+
+    def lap(self, stage: Stage) -> None:
+        """`stage` ends here."""
+        now_ns = perf_counter_ns()
+        self.stages[stage].record(now_ns - self._mark_ns)
+        self._mark_ns = now_ns
+
+    def percentiles(self) -> dict[str, Percentiles]:
+        """By stage name, stages that were never timed left out."""
+        return {stage.name.lower(): self.stages[stage].percentiles() for stage in Stage if self.stages[stage].n}

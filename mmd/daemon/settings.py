@@ -1,0 +1,165 @@
+"""Everything a person may set, composed of the rooms' own settings. How it is read and merged is in `settings_sources`."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.execution.settings import ExecutionSettings
+from mmd.quoting.settings import QuotingSettings
+from mmd.risk.limits import RiskLimits
+from mmd.trader.settings import Mode, ReconciliationSettings
+
+PROFILE_OF_MODE: dict[str, str] = {"mock": "mock", "paper": "live", "testnet": "testnet", "demo": "demo", "live": "live"}
+REAL_VENUE_DOMAINS = ("binance.com", "binance.vision", "binance.us")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class ControlSettings(BaseModel):
+    """The HTTP port of /halt, /resume, /state, /metrics, /healthz and /readyz."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but a loopback address needs a token.")
+    port: int = Field(8780, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    token: SecretStr | None = Field(None, description="Bearer token that every request but /healthz must then carry.")
+    halt_wait_seconds: float = Field(
+        3.0, ge=0, le=30, allow_inf_nan=False, description="Longest time /halt waits for its orders to be confirmed gone, seconds."
+    )
+
+    @model_validator(mode="after")
+    def _guarded(self) -> ControlSettings:
+        if self.token is not None and len(self.token.get_secret_value()) < 16:
+            raise ValueError("token is too short to guard anything: use at least 16 characters")
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(f"host {self.host!r} can be reached from other machines: set token as well, or use 127.0.0.1")
+        return self
+
+
+class LoggingSettings(BaseModel):
+    """Where the log goes. Nothing is logged on the way of a tick."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged.")
+    format: Literal["console", "json"] = Field(
+        "console", description="Lines for people, or one JSON object a line (standard error)."
+    )
+    file: Path | None = Field(None, description="Log into this file too, always as JSON.")
+    max_file_bytes: int = Field(10_000_000, ge=10_000, le=10**10, description="Size at which the file is rotated, bytes.")
+    kept_files: int = Field(5, ge=1, le=1000, description="Rotated files that are kept, count.")
+
+
+class ProcessSettings(BaseModel):
+    """The event loop and its supervision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    timer_interval_ms: int = Field(50, ge=5, le=1000, description="Time between two timer events of the core, ms.")
+    shutdown_deadline_seconds: float = Field(
+        5.0, gt=0, le=300, description="Longest wait for every order to be confirmed gone when leaving, seconds."
+    )
+    stall_seconds: float = Field(
+        10.0, gt=0, le=300, description="An event loop that has not turned for so long is halted by the watchdog, seconds."
+    )
+    collect_interval_seconds: float = Field(
+        10.0, gt=0, le=3600, description="Time between two garbage collections, made when the market is quiet, seconds."
+    )
+
+
+class Settings(BaseModel):
+    """The daemon's whole configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Mode = Field("mock", description="Where orders go: our mock exchange, paper, Spot Testnet, Demo Mode or the live market.")
+    venue: str = Field("binance", min_length=1, description="Exchange adapter, by its entry point in `mmd.exchanges`.")
+    symbols: tuple[str, ...] = Field(("BTCUSDT",), min_length=1, description="Symbols to quote, separated by commas.")
+    state_dir: Path = Field(Path("state"), description="Directory of latch, checkpoint and lock. Each account needs its own.")
+    client_order_id_prefix: str = Field(
+        "mmd", pattern=r"^[A-Za-z0-9_]{1,12}$", description="Begins every client order id: by it our orders are told from others'."
+    )
+    exchange: BinanceSettings = Field(BinanceSettings(), description="The venue.")
+    quoting: QuotingSettings = Field(QuotingSettings(), description="What we want to show.")
+    execution: ExecutionSettings = Field(ExecutionSettings(), description="How orders are watched.")
+    risk: RiskLimits = Field(RiskLimits(), description="What we may do.")
+    reconciliation: ReconciliationSettings = Field(ReconciliationSettings(), description="Comparison with the venue's books.")
+    control: ControlSettings = Field(ControlSettings(), description="The control port.")
+    logging: LoggingSettings = Field(LoggingSettings(), description="The log.")
+    process: ProcessSettings = Field(ProcessSettings(), description="The event loop.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_of_mode(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        exchange = values.get("exchange", {})
+        profile = PROFILE_OF_MODE.get(str(values.get("mode", "mock")))
+        if profile is None or not isinstance(exchange, dict) or exchange.get("profile"):
+            return values
+        return {**values, "exchange": {**exchange, "profile": profile}}
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("symbols")
+    @classmethod
+    def _plausible(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in value:
+            if not symbol.isalnum() or symbol != symbol.upper():
+                raise ValueError(f"symbol {symbol!r} must be letters and digits in upper case, as BTCUSDT")
+        if len(set(value)) != len(value):
+            raise ValueError("a symbol is named twice")
+        return value
+
+    @model_validator(mode="after")
+    def _mode_fits_venue(self) -> Settings:
+        profile = self.exchange.profile
+        if profile != PROFILE_OF_MODE[self.mode]:
+            raise ValueError(
+                f"mode is {self.mode!r}, but exchange.profile is {profile!r}: orders would go elsewhere than the mode says"
+            )
+        if self.mode == "mock":
+            for name in ("rest_url", "stream_url", "websocket_api_url"):
+                host = urlsplit(getattr(self.exchange, name)).hostname or ""
+                if any(host == domain or host.endswith(f".{domain}") for domain in REAL_VENUE_DOMAINS):
+                    raise ValueError(f"mode is 'mock', but exchange.{name} is the real venue {host}: set the mode you mean")
+        return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in here, in the clear: what a log must mask."""
+        found = [value.get_secret_value() for _, value in _leaves(self) if isinstance(value, SecretStr)]
+        found.append(self.exchange.api_key)
+        return tuple(secret for secret in found if secret)
+
+    @property
+    def account(self) -> str:
+        """Names the account without giving its key away: venue, profile and the end of the key."""
+        return f"{self.venue}/{self.exchange.profile}/{self.exchange.api_key[-4:] if len(self.exchange.api_key) > 8 else '-'}"
+
+
+def _leaves(model: BaseModel) -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            leaves.extend((f"{name}.{inner}", leaf) for inner, leaf in _leaves(value))
+        else:
+            leaves.append((name, value))
+    return leaves

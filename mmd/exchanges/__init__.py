@@ -1,0 +1,1 @@
+"""Venues: the protocol every adapter speaks (`adapter`), and the adapters, one package or module each."""

@@ -1,0 +1,135 @@
+"""What the daemon asks of a venue: events in through a sink, commands out through `send`. Adapters are found by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
+from mmd.types.instrument import Instrument
+from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, TouchUpdate
+from mmd.types.orders import (
+    AmendOrder,
+    BalanceReport,
+    CancelOrder,
+    CancelRejected,
+    ClockSync,
+    ExternalBalanceChange,
+    Fill,
+    InstrumentsLoaded,
+    OrderAccepted,
+    OrderBudgetReport,
+    OrderChannelStatus,
+    OrderNotFound,
+    OrderRejected,
+    OrderUpdate,
+    OutcomeUnknown,
+    PlaceOrder,
+    QueryOrder,
+    RateLimited,
+    ReconciliationFailed,
+    ReconciliationReport,
+    ReplaceOrder,
+    RequestDepthSnapshot,
+    RequestReconciliation,
+)
+
+ENTRY_POINT_GROUP = "mmd.exchanges"
+
+MarketEvent = DepthUpdate | DepthSnapshot | TouchUpdate | MarketTrade | FeedStatus | BatchEnd | FeedAnnouncement
+OrderEvent = (
+    OrderAccepted
+    | OrderRejected
+    | CancelRejected
+    | OutcomeUnknown
+    | OrderUpdate
+    | OrderNotFound
+    | Fill
+    | BalanceReport
+    | ExternalBalanceChange
+    | ReconciliationReport
+    | ReconciliationFailed
+    | OrderChannelStatus
+    | OrderBudgetReport
+    | RateLimited
+    | ClockSync
+    | InstrumentsLoaded
+)
+ControlEvent = Timer | HaltRequest | ResumeRequest | Shutdown
+Event = MarketEvent | OrderEvent | ControlEvent
+"""Everything that may reach the core."""
+
+OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder
+VenueCommand = OrderCommand | RequestDepthSnapshot | RequestReconciliation
+"""Everything the core may ask of a venue."""
+
+EventSink = Callable[[Event], None]
+FailureHandler = Callable[[BaseException, str], None]
+"""Called with what was raised and where; the daemon halts on it."""
+
+
+class AdapterError(RuntimeError):
+    """The venue could not be used: unreachable at start, a symbol it does not trade, filters that make no sense."""
+
+
+@dataclass(slots=True)
+class AdapterCounters:
+    """Totals since start, read by the daemon for its metrics. An adapter that does not know one leaves it 0."""
+
+    frames: int = 0
+    bytes_received: int = 0
+    malformed: int = 0
+    ignored: int = 0
+    reconnects: int = 0
+    connect_failures: int = 0
+    requests_sent: int = 0
+    requests_in_flight: int = 0
+    requests_timed_out: int = 0
+    rest_requests: int = 0
+    rest_errors: int = 0
+    rate_limited: int = 0
+
+
+class ExchangeAdapter(Protocol):
+    """One venue. `instruments` is filled by `load_instruments` (which `start` calls when it has not been)."""
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The filters of the symbols we trade, by symbol; empty before they were loaded."""
+
+    @property
+    def counters(self) -> AdapterCounters:
+        """Totals since start."""
+
+    async def load_instruments(self) -> Mapping[str, Instrument]:
+        """Read the venue's filters. Raises `AdapterError`."""
+
+    async def start(self, sink: EventSink) -> None:
+        """Begin to connect market data, order entry and user data; each reports through the sink once it stands.
+
+        The sink is called synchronously where the bytes arrive, with a `BatchEnd` after the last message of a read.
+        Raises `AdapterError` when the instruments cannot be had; connections that fail later are retried, never raised.
+        """
+
+    def send(self, command: VenueCommand) -> None:
+        """Carry out one command. Never blocks, never raises for I/O: the outcome, whatever it is, comes through the sink."""
+
+    async def close(self) -> None:
+        """Close every connection and end every task. No event is delivered afterwards."""
+
+
+def adapter_factory(name: str) -> Callable[..., Any]:
+    """The adapter class that is registered under `name` in the entry point group `mmd.exchanges`.
+
+    Raises `AdapterError` for a name nobody registered, naming those that are.
+    """
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in registered:
+        known = ", ".join(sorted(registered)) or "none"
+        raise AdapterError(
+            f"no exchange adapter is called {name!r} (installed: {known}); it must be an entry point of {ENTRY_POINT_GROUP}"
+        )
+    factory: Callable[..., Any] = registered[name].load()
+    return factory

@@ -1,0 +1,156 @@
+"""Commands to request bytes of the WebSocket API, from templates: whatever an order's numbers do not change is written once.
+
+A template holds a request twice: as the text that is signed (parameters sorted by name, joined raw) and as JSON. In a session
+that was logged on (Ed25519) requests carry neither key nor signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from mmd.exchanges.adapter import OrderCommand
+from mmd.exchanges.binance.signing import Signer
+from mmd.types.instrument import Instrument
+from mmd.types.market import Side
+from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, QueryOrder, ReplaceOrder
+
+_SIDE_TEXTS = {Side.BUY: "BUY", Side.SELL: "SELL"}
+_UNQUOTED = frozenset({"timestamp", "recvWindow"})
+_Values: TypeAlias = "tuple[str | int, ...]"
+
+
+class FixedPointText:
+    """Writes whole steps (ticks or lots) as the decimal text of the venue, by integer arithmetic alone."""
+
+    __slots__ = ("_decimals", "_scale", "_units")
+
+    def __init__(self, instrument: Instrument, *, of_price: bool) -> None:
+        step = instrument.tick_size if of_price else instrument.lot_size
+        self._decimals = instrument.price_decimals if of_price else instrument.quantity_decimals
+        self._scale = 10**self._decimals
+        self._units = int(step * self._scale)
+
+    def __call__(self, steps: int) -> str:
+        """The text of `steps`, which must not be negative."""
+        whole, rest = divmod(steps * self._units, self._scale)
+        return f"{whole}.{rest:0{self._decimals}d}" if self._decimals else str(whole)
+
+
+class _Template:
+    """One request with its variable parameters left open. `variables` is sorted by name, as the parameters are."""
+
+    __slots__ = ("_body", "_payload", "_signed")
+
+    def __init__(self, method: str, constants: Mapping[str, str], variables: tuple[str, ...], *, signed: bool) -> None:
+        if tuple(sorted(variables)) != variables:
+            raise ValueError(f"variables of {method} must be sorted by name: {variables}")
+        values = {name: value.replace("%", "%%") for name, value in constants.items()} | dict.fromkeys(variables, "%s")
+        ordered = [(name, values[name]) for name in sorted(values)]
+        fields = [f'"{name}":{value}' if name in _UNQUOTED else f'"{name}":"{value}"' for name, value in ordered]
+        if signed:
+            fields.append('"signature":"%s"')
+        self._signed = signed
+        self._payload = "&".join(f"{name}={value}" for name, value in ordered)
+        self._body = '{"id":%s,"method":"' + method + '","params":{' + ",".join(fields) + "}}"
+
+    def payload(self, values: _Values) -> str:
+        return self._payload % values
+
+    def render(self, request_id: str, values: _Values, signer: Signer | None) -> bytes:
+        if signer is None or not self._signed:
+            return (self._body % (request_id, *values)).encode()
+        signature = signer.sign((self._payload % values).encode())
+        return (self._body % (request_id, *values, signature)).encode()
+
+
+class _SymbolTemplates:
+    """The requests about one symbol."""
+
+    def __init__(self, instrument: Instrument, common: Mapping[str, str], *, signed: bool) -> None:
+        self.price_text = FixedPointText(instrument, of_price=True)
+        self.quantity_text = FixedPointText(instrument, of_price=False)
+        about = {**common, "symbol": instrument.symbol}
+        order = ("newClientOrderId", "price", "quantity", "timestamp")
+        self.place: dict[tuple[Side, bool], _Template] = {}
+        self.replace: dict[Side, _Template] = {}
+        for side, side_text in _SIDE_TEXTS.items():
+            new = {**about, "side": side_text, "newOrderRespType": "ACK"}
+            post_only = {**new, "type": "LIMIT_MAKER"}
+            immediate = {**new, "type": "LIMIT", "timeInForce": "IOC"}
+            self.place[side, True] = _Template("order.place", post_only, order, signed=signed)
+            self.place[side, False] = _Template("order.place", immediate, order, signed=signed)
+            replacing = {**post_only, "cancelReplaceMode": "STOP_ON_FAILURE"}
+            self.replace[side] = _Template("order.cancelReplace", replacing, ("cancelOrigClientOrderId", *order), signed=signed)
+        named = ("origClientOrderId", "timestamp")
+        self.cancel = _Template("order.cancel", about, named, signed=signed)
+        self.query = _Template("order.status", about, named, signed=signed)
+        amended = ("newClientOrderId", "newQty", "origClientOrderId", "timestamp")
+        self.amend = _Template("order.amend.keepPriority", about, amended, signed=signed)
+
+
+class RequestEncoder:
+    """Encodes the order commands of the given instruments.
+
+    With `signer` each request is signed for `api_key`; without, the session is taken to be logged on. Pure: the same command,
+    id and timestamp always give the same bytes.
+    """
+
+    def __init__(self, instruments: Mapping[str, Instrument], *, api_key: str, recv_window_ms: int, signer: Signer | None) -> None:
+        self._signer = signer
+        self._recv_window_ms = recv_window_ms
+        common = {"recvWindow": str(recv_window_ms)}
+        if signer is not None:
+            common["apiKey"] = api_key
+        self._symbols = {
+            symbol: _SymbolTemplates(instrument, common, signed=signer is not None) for symbol, instrument in instruments.items()
+        }
+
+    def encode(self, command: OrderCommand, request_id: int, timestamp_ms: int) -> bytes:
+        """The request as it goes over the wire. Raises `KeyError` for a symbol that is not ours."""
+        template, values = self._parts(command, timestamp_ms)
+        return template.render(str(request_id), values, self._signer)
+
+    def payload(self, command: OrderCommand, timestamp_ms: int) -> str:
+        """The parameters as they are signed: the whole of a request but its id and signature."""
+        template, values = self._parts(command, timestamp_ms)
+        return template.payload(values)
+
+    def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[_Template, _Values]:
+        symbol = self._symbols[command.symbol]
+        if isinstance(command, PlaceOrder):
+            price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
+            return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp_ms)
+        if isinstance(command, CancelOrder):
+            return symbol.cancel, (command.client_order_id, timestamp_ms)
+        if isinstance(command, ReplaceOrder):
+            price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
+            values = (command.cancel_client_order_id, command.client_order_id, price, quantity, timestamp_ms)
+            return symbol.replace[command.side], values
+        if isinstance(command, AmendOrder):
+            quantity = symbol.quantity_text(command.lots)
+            return symbol.amend, (command.new_client_order_id, quantity, command.client_order_id, timestamp_ms)
+        if isinstance(command, QueryOrder):
+            return symbol.query, (command.client_order_id, timestamp_ms)
+        raise TypeError(f"no request of the WebSocket API carries out {type(command).__name__}")
+
+
+def session_logon(request_id: str, *, api_key: str, recv_window_ms: int, signer: Signer, timestamp_ms: int) -> bytes:
+    """Authenticates the connection (Ed25519 keys only)."""
+    return _signed_request("session.logon", request_id, api_key, recv_window_ms, signer, timestamp_ms)
+
+
+def subscribe_user_data_signed(request_id: str, *, api_key: str, recv_window_ms: int, signer: Signer, timestamp_ms: int) -> bytes:
+    """Subscribes to user data on a connection without session."""
+    return _signed_request("userDataStream.subscribe.signature", request_id, api_key, recv_window_ms, signer, timestamp_ms)
+
+
+def subscribe_user_data(request_id: str) -> bytes:
+    """Subscribes to user data on a connection that was logged on."""
+    return f'{{"id":"{request_id}","method":"userDataStream.subscribe"}}'.encode()
+
+
+def _signed_request(method: str, request_id: str, api_key: str, recv_window_ms: int, signer: Signer, timestamp_ms: int) -> bytes:
+    constants = {"apiKey": api_key, "recvWindow": str(recv_window_ms)}
+    template = _Template(method, constants, ("timestamp",), signed=True)
+    return template.render(f'"{request_id}"', (timestamp_ms,), signer)

@@ -1,0 +1,127 @@
+"""REST requests: signed where needed, counted, timed out, and silent while the venue bids us wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from mmd.exchanges.binance.connection import Surroundings
+from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.binance.signing import Signer
+from mmd.types.orders import RateLimited
+
+_DEFAULT_WAIT_SECONDS = 60.0
+_SHOWN_BYTES = 200
+
+
+class VenueError(Exception):
+    """The venue answered with an error, or could not be reached (status 0)."""
+
+    def __init__(self, path: str, status: int, code: int, message: str) -> None:
+        super().__init__(f"{path}: {status} {code} {message}")
+        self.status = status
+        self.code = code
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _ServerTime(msgspec.Struct):
+    serverTime: int
+
+
+_ERROR = msgspec.json.Decoder(_Error)
+_SERVER_TIME = msgspec.json.Decoder(_ServerTime)
+
+
+class RestClient:
+    """GET requests to `/api/v3`. Everything it raises is a `VenueError`."""
+
+    def __init__(self, settings: BinanceSettings, surroundings: Surroundings) -> None:
+        self._base = settings.rest_url.rstrip("/")
+        self._api_key = settings.api_key
+        self._recv_window_ms = settings.recv_window_ms
+        self._timeout = aiohttp.ClientTimeout(total=settings.rest_timeout_seconds)
+        self._surroundings = surroundings
+        self._session: aiohttp.ClientSession | None = None
+        self._silent_until_ns = 0
+
+    def now_ns(self) -> int:
+        """Our clock."""
+        return self._surroundings.clock_ns()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
+        """A public request; returns the body."""
+        return await self._get(path, urlencode(parameters or {}, safe="[]"), {})
+
+    async def get_signed(self, path: str, parameters: Mapping[str, str], signer: Signer, timestamp_ms: int) -> bytes:
+        """A request about the account, stamped with the venue's time."""
+        full = {**parameters, "recvWindow": str(self._recv_window_ms), "timestamp": str(timestamp_ms)}
+        query = urlencode(full)
+        signature = quote(signer.sign(query.encode()), safe="")
+        return await self._get(path, f"{query}&signature={signature}", {"X-MBX-APIKEY": self._api_key})
+
+    async def server_time(self) -> tuple[int, int, int]:
+        """Our clock before (ns), the venue's time (ms), our clock after (ns)."""
+        sent_ns = self._surroundings.clock_ns()
+        body = await self.get("/api/v3/time")
+        received_ns = self._surroundings.clock_ns()
+        try:
+            return sent_ns, _SERVER_TIME.decode(body).serverTime, received_ns
+        except msgspec.DecodeError as error:
+            raise VenueError("/api/v3/time", 200, 0, f"{error}: {body[:_SHOWN_BYTES]!r}") from error
+
+    async def _get(self, path: str, query: str, headers: Mapping[str, str]) -> bytes:
+        self._check_silence(path)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        counters = self._surroundings.counters
+        counters.rest_requests += 1
+        url = URL(f"{self._base}{path}?{query}" if query else f"{self._base}{path}", encoded=True)
+        try:
+            async with self._session.get(url, headers=headers) as response:
+                body = await response.read()
+                status, retry_after = response.status, response.headers.get("Retry-After", "")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            counters.rest_errors += 1
+            raise VenueError(path, 0, 0, f"unreachable: {type(error).__name__} {error}") from error
+        if status == 200:
+            return body
+        counters.rest_errors += 1
+        raise self._refusal(path, status, body, retry_after)
+
+    def _check_silence(self, path: str) -> None:
+        remaining_ns = self._silent_until_ns - self._surroundings.clock_ns()
+        if remaining_ns > 0:
+            raise VenueError(path, 429, -1003, f"not sent: the venue bade us wait another {remaining_ns / 1e9:.1f} s")
+
+    def _refusal(self, path: str, status: int, body: bytes, retry_after: str) -> VenueError:
+        try:
+            error = _ERROR.decode(body)
+        except msgspec.DecodeError:
+            error = _Error(0, repr(body[:_SHOWN_BYTES]))
+        if status in (418, 429):
+            self._hold_still(retry_after, f"{path}: {status} {error.msg}")
+        return VenueError(path, status, error.code, error.msg)
+
+    def _hold_still(self, retry_after: str, detail: str) -> None:
+        try:
+            seconds = float(retry_after)
+        except ValueError:
+            seconds = _DEFAULT_WAIT_SECONDS
+        now_ns = self._surroundings.clock_ns()
+        self._silent_until_ns = now_ns + int(seconds * 1e9)
+        self._surroundings.counters.rate_limited += 1
+        self._surroundings.outlet.batch([RateLimited(now_ns, self._silent_until_ns, detail)], now_ns)

@@ -1,0 +1,63 @@
+"""Signatures of requests. The HMAC key is mixed in once; each request continues from a copy of that state."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mmd.exchanges.binance.settings import BinanceSettings
+
+
+class SigningKeyError(ValueError):
+    """A key that cannot sign: absent, or not of the kind the setting asks for. The text never shows the key."""
+
+
+class Signer(Protocol):
+    """Signs the text of a request's parameters."""
+
+    def sign(self, payload: bytes) -> str:
+        """The signature as the venue wants it written."""
+
+
+class HmacSigner:
+    """HMAC-SHA256, hexadecimal."""
+
+    def __init__(self, secret: str) -> None:
+        if not secret:
+            raise SigningKeyError("the API secret is empty: set api_secret (or its environment variable or secret file)")
+        self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+
+    def sign(self, payload: bytes) -> str:
+        """64 hexadecimal digits."""
+        state = self._keyed.copy()
+        state.update(payload)
+        return state.hexdigest()
+
+
+class Ed25519Signer:
+    """Ed25519, base64."""
+
+    def __init__(self, private_key_pem: str) -> None:
+        try:
+            key = load_pem_private_key(private_key_pem.encode(), password=None)
+        except (ValueError, TypeError) as error:
+            raise SigningKeyError("ed25519_private_key is no unencrypted PEM private key") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SigningKeyError("ed25519_private_key holds a private key of another kind")
+        self._key = key
+
+    def sign(self, payload: bytes) -> str:
+        """88 characters of base64."""
+        return base64.b64encode(self._key.sign(payload)).decode()
+
+
+def signer_of(settings: BinanceSettings) -> Signer:
+    """The signer that the settings hold keys for. Raises `SigningKeyError`."""
+    if settings.ed25519_private_key is not None:
+        return Ed25519Signer(settings.ed25519_private_key.get_secret_value())
+    return HmacSigner(settings.api_secret.get_secret_value())

@@ -1,0 +1,183 @@
+"""Position, cost and profit of one symbol, in whole atoms, from fills booked once each.
+
+Everything is exact but the split of cost when part of a position is closed, which is rounded to an atom; what is rounded away
+stays in the cost, so that the identity holds to the atom, always:
+
+    realised + unrealised(mark) - fees == cash + value(position, mark)
+
+Fees: in the quote asset they are fees. In the base asset (Binance takes a buyer's fee from what he bought) they change the
+position, as if that much had been sold at the fill's price, and that value is a fee. In a third asset they are recorded by asset
+and are *not* part of any profit here, since nothing here knows their price: `has_unvalued_fees` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmd.execution.trade_ids import TradeIds
+from mmd.types.instrument import Instrument
+from mmd.types.orders import Fill
+
+STATE_VERSION = 1
+
+
+class PositionLedger:
+    """One symbol's ledger. `position_atoms` counts base atoms, everything else quote atoms unless it says otherwise."""
+
+    def __init__(self, instrument: Instrument, *, recent_trade_ids: int = 1_000) -> None:
+        self.instrument = instrument
+        self._trade_ids = TradeIds(recent_trade_ids)
+        self.position_atoms = 0
+        self.cost_atoms = 0
+        """Cost basis at average cost, with the position's sign: negative for a short, whose proceeds it is."""
+        self.realised_atoms = 0
+        """Profit of what was closed, before fees."""
+        self.fees_quote_atoms = 0
+        """Fees paid in quote, and in base at the fill's price; rebates reduce them."""
+        self.other_fees_atoms: dict[str, int] = {}
+        """Fees paid in third assets, atoms of that asset; in no profit."""
+        self.volume_atoms = 0
+        """Sum of the fills' notionals."""
+
+    # ---- booking
+
+    def book(self, fill: Fill) -> bool:
+        """Book a fill; False when it was booked before. Raises `ValueError` for another symbol's fill or one without quantity."""
+        instrument = self.instrument
+        if fill.symbol != instrument.symbol or fill.lots <= 0 or fill.price_ticks <= 0:
+            raise ValueError(f"the ledger of {instrument.symbol} cannot book {fill}")
+        if not self._trade_ids.add(fill.trade_id):
+            return False
+        notional = fill.price_ticks * fill.lots * instrument.notional_atoms
+        self.volume_atoms += notional
+        self._trade(fill.side.sign * fill.lots * instrument.lot_atoms, fill.side.sign * notional)
+        self._charge(fill)
+        return True
+
+    def seen(self, trade_id: int) -> bool:
+        """Whether a trade was booked, or is older than all we remember."""
+        return self._trade_ids.seen(trade_id)
+
+    @property
+    def last_trade_id(self) -> int:
+        """The newest trade booked or skipped; -1 for none. Older ones may still be missing: see `reconciled_trade_id`."""
+        return self._trade_ids.last
+
+    @property
+    def reconciled_trade_id(self) -> int:
+        """Up to here the venue's own list was compared: ask for trades after this one, lest one that the stream lost stays lost."""
+        return self._trade_ids.complete_to
+
+    def reconciled_to(self, trade_id: int) -> None:
+        """Every trade up to this one was in the venue's list and is booked now."""
+        self._trade_ids.completed(trade_id)
+
+    def skip_to(self, trade_id: int) -> None:
+        """Trades up to this one are none of ours to book (they are before the neutral base). Never goes back."""
+        self._trade_ids.skip_to(trade_id)
+
+    def _trade(self, base_atoms: int, quote_atoms: int) -> None:
+        """Change the position by `base_atoms`, for `quote_atoms` paid; both signed, positive for a buy."""
+        position = self.position_atoms
+        if position * base_atoms >= 0:
+            self.position_atoms += base_atoms
+            self.cost_atoms += quote_atoms
+            return
+        closed = min(abs(base_atoms), abs(position))
+        released = _share(self.cost_atoms, closed, abs(position))
+        closing_quote = _share(quote_atoms, closed, abs(base_atoms))
+        self.realised_atoms += -closing_quote - released
+        self.position_atoms += base_atoms
+        self.cost_atoms += quote_atoms - closing_quote - released
+
+    def _charge(self, fill: Fill) -> None:
+        fee, instrument = fill.fee_atoms, self.instrument
+        if fee == 0:
+            return
+        if fill.fee_asset == instrument.quote_asset:
+            self.fees_quote_atoms += fee
+        elif fill.fee_asset == instrument.base_asset:
+            value = self._value(fee, fill.price_ticks)
+            self._trade(-fee, -value)
+            self.fees_quote_atoms += value
+        else:
+            self.other_fees_atoms[fill.fee_asset] = self.other_fees_atoms.get(fill.fee_asset, 0) + fee
+
+    # ---- profit
+
+    def unrealised_atoms(self, mark_ticks: int) -> int:
+        """Profit of the open position at a price in ticks, before fees."""
+        return self._value(self.position_atoms, mark_ticks) - self.cost_atoms
+
+    def pnl_atoms(self, mark_ticks: int) -> int:
+        """Realised and unrealised profit after fees."""
+        return self.realised_atoms + self.unrealised_atoms(mark_ticks) - self.fees_quote_atoms
+
+    @property
+    def cash_atoms(self) -> int:
+        """Change of the quote balance by all that was booked."""
+        return self.realised_atoms - self.cost_atoms - self.fees_quote_atoms
+
+    @property
+    def average_cost_ticks(self) -> float:
+        """Average cost of the open position in ticks; 0 when flat."""
+        if self.position_atoms == 0:
+            return 0.0
+        return self.cost_atoms * self.instrument.lot_atoms / (self.position_atoms * self.instrument.notional_atoms)
+
+    @property
+    def has_unvalued_fees(self) -> bool:
+        """Whether fees were paid in an asset whose price we do not know: profits here leave them out."""
+        return any(self.other_fees_atoms.values())
+
+    def _value(self, base_atoms: int, price_ticks: int) -> int:
+        return base_atoms * price_ticks * self.instrument.notional_atoms // self.instrument.lot_atoms
+
+    # ---- what survives
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "version": STATE_VERSION,
+            "symbol": self.instrument.symbol,
+            "position_atoms": self.position_atoms,
+            "cost_atoms": self.cost_atoms,
+            "realised_atoms": self.realised_atoms,
+            "fees_quote_atoms": self.fees_quote_atoms,
+            "other_fees_atoms": dict(self.other_fees_atoms),
+            "volume_atoms": self.volume_atoms,
+            "trade_ids": self._trade_ids.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` left off. Raises `ValueError` for another version or symbol, `KeyError` where it is incomplete."""
+        if state["version"] != STATE_VERSION or state["symbol"] != self.instrument.symbol:
+            raise ValueError(
+                f"ledger state of version {state['version']!r} and symbol {state['symbol']!r}; this ledger reads version "
+                f"{STATE_VERSION} of {self.instrument.symbol}"
+            )
+        self.position_atoms = int(state["position_atoms"])
+        self.cost_atoms = int(state["cost_atoms"])
+        self.realised_atoms = int(state["realised_atoms"])
+        self.fees_quote_atoms = int(state["fees_quote_atoms"])
+        self.other_fees_atoms = {str(asset): int(fee) for asset, fee in state["other_fees_atoms"].items()}
+        self.volume_atoms = int(state["volume_atoms"])
+        self._trade_ids.restore(state["trade_ids"])
+
+
+def balance_changes(fill: Fill, instrument: Instrument) -> dict[str, int]:
+    """What a fill does to the account, in atoms by asset: base, quote and fee."""
+    sign = fill.side.sign
+    changes = {
+        instrument.base_asset: sign * fill.lots * instrument.lot_atoms,
+        instrument.quote_asset: -sign * fill.price_ticks * fill.lots * instrument.notional_atoms,
+    }
+    if fill.fee_atoms:
+        changes[fill.fee_asset] = changes.get(fill.fee_asset, 0) - fill.fee_atoms
+    return changes
+
+
+def _share(amount: int, part: int, whole: int) -> int:
+    """`amount * part / whole`, rounded to the nearest whole number; all of it when part is whole."""
+    return (2 * amount * part + whole) // (2 * whole)

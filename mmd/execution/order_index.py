@@ -1,0 +1,134 @@
+"""Where the tracker keeps its orders: found by any id, counted by side, and forgotten only when nothing can hang on them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from mmd.execution.tracked_order import TrackedOrder
+from mmd.types.market import Side
+
+
+class _OneSide:
+    __slots__ = ("at_risk_lots", "open")
+
+    def __init__(self) -> None:
+        self.open: dict[str, TrackedOrder] = {}
+        self.at_risk_lots = 0
+
+
+class OrderIndex:
+    """All orders we remember. After any change of an order, `refresh` it: totals and lists are kept, never recomputed.
+
+    Finished and fully booked orders are kept, the newest `finished_kept` of them, for messages that come late. An order that can
+    still trade, or whose fills we have not all seen, is never forgotten.
+    """
+
+    def __init__(self, finished_kept: int) -> None:
+        self._finished_kept = finished_kept
+        self._by_client_id: dict[str, TrackedOrder] = {}
+        self._by_exchange_id: dict[tuple[str, int], TrackedOrder] = {}
+        self._sides: dict[tuple[str, bool], _OneSide] = {}
+        self._open: dict[str, TrackedOrder] = {}
+        self._unbooked: dict[str, TrackedOrder] = {}
+        self._finished: OrderedDict[str, TrackedOrder] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._unbooked) + len(self._finished)
+
+    def find(self, client_order_id: str) -> TrackedOrder | None:
+        """By any client id that the order bears, bore, or will bear if an amend succeeds."""
+        return self._by_client_id.get(client_order_id)
+
+    def find_exchange_order(self, symbol: str, exchange_order_id: int) -> TrackedOrder | None:
+        """By the venue's own id."""
+        return self._by_exchange_id.get((symbol, exchange_order_id))
+
+    def add(self, order: TrackedOrder) -> None:
+        """Remember a new order. Its client id must not be known yet."""
+        self._by_client_id[order.client_order_id] = order
+        if order.exchange_order_id:
+            self._by_exchange_id[order.symbol, order.exchange_order_id] = order
+        self.refresh(order)
+
+    def add_client_id(self, order: TrackedOrder, client_order_id: str) -> None:
+        """Let another client id lead to the order."""
+        self._by_client_id[client_order_id] = order
+
+    def rename(self, order: TrackedOrder, client_order_id: str) -> None:
+        """The order bears another client id from now on; the former ones still lead to it."""
+        for listing in (self._open, self._unbooked, self._finished, self._side(order).open):
+            if listing.pop(order.client_order_id, None) is not None:
+                listing[client_order_id] = order
+        order.former_client_order_ids.append(order.client_order_id)
+        order.client_order_id = client_order_id
+        self._by_client_id[client_order_id] = order
+
+    def set_exchange_id(self, order: TrackedOrder, exchange_order_id: int) -> None:
+        """The venue's id became known. 0 means that it did not say."""
+        if exchange_order_id and order.exchange_order_id != exchange_order_id:
+            order.exchange_order_id = exchange_order_id
+            self._by_exchange_id[order.symbol, exchange_order_id] = order
+
+    def refresh(self, order: TrackedOrder) -> None:
+        """Bring totals and lists in line with the order as it is now."""
+        side = self._side(order)
+        at_risk = order.at_risk_lots
+        side.at_risk_lots += at_risk - order.counted_lots
+        order.counted_lots = at_risk
+        key = order.client_order_id
+        if order.is_open:
+            side.open[key] = self._open[key] = order
+            self._unbooked.pop(key, None)
+            self._finished.pop(key, None)
+            return
+        side.open.pop(key, None)
+        self._open.pop(key, None)
+        if at_risk:
+            self._unbooked[key] = order
+            self._finished.pop(key, None)
+            return
+        self._unbooked.pop(key, None)
+        self._finished[key] = order
+        if len(self._finished) > self._finished_kept:
+            self._forget(self._finished.popitem(last=False)[1])
+
+    def at_risk_lots(self, symbol: str, side: Side) -> int:
+        """The running total."""
+        entry = self._sides.get((symbol, side is Side.BUY))
+        return 0 if entry is None else entry.at_risk_lots
+
+    def open_on_side(self, symbol: str, side: Side) -> list[TrackedOrder]:
+        """Orders of a side that can still trade, oldest first."""
+        entry = self._sides.get((symbol, side is Side.BUY))
+        return [] if entry is None else list(entry.open.values())
+
+    def all_open(self) -> list[TrackedOrder]:
+        """Every order that can still trade, oldest first."""
+        return list(self._open.values())
+
+    @property
+    def open_count(self) -> int:
+        """Number of orders that can still trade."""
+        return len(self._open)
+
+    def unbooked(self) -> list[TrackedOrder]:
+        """Finished orders some of whose fills we have not seen."""
+        return list(self._unbooked.values())
+
+    def every_order(self) -> list[TrackedOrder]:
+        """All that is remembered (for tests and reports)."""
+        return [*self._open.values(), *self._unbooked.values(), *self._finished.values()]
+
+    def _side(self, order: TrackedOrder) -> _OneSide:
+        key = (order.symbol, order.side is Side.BUY)
+        entry = self._sides.get(key)
+        if entry is None:
+            entry = self._sides[key] = _OneSide()
+        return entry
+
+    def _forget(self, order: TrackedOrder) -> None:
+        for client_order_id in (order.client_order_id, order.amend_client_order_id, *order.former_client_order_ids):
+            if self._by_client_id.get(client_order_id) is order:
+                del self._by_client_id[client_order_id]
+        if self._by_exchange_id.get((order.symbol, order.exchange_order_id)) is order:
+            del self._by_exchange_id[order.symbol, order.exchange_order_id]

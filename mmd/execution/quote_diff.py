@@ -1,0 +1,172 @@
+"""Desired versus live: the fewest messages that bring what stands in line with what should stand.
+
+Each side is looked at by itself and holds one order at most:
+
+- withheld (0 lots): whatever stands there is cancelled;
+- nothing there: place;
+- one settled order: keep it, amend it down (it keeps its place in the queue), or replace it, in one message;
+- anything pending or unknown, or more than one order: nothing is placed, amended or replaced until that is settled; orders are
+  only cancelled, those that are withheld, surplus, or too aggressive.
+
+An order is too *aggressive* when its price is better for others than the desired one (a higher bid, a lower ask): that is danger
+and is mended at once. Too *passive* is a mere improvement, and waits until the order is `minimum_quote_life` old. Both have a
+tolerance, the larger of a number of ticks and a share of the desired half-spread, so that one setting serves any instrument. The
+half-spread is taken from both desired prices, that of a withheld side too; without both only the ticks hold.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mmd.execution.order_state import OrderState
+from mmd.execution.settings import ExecutionSettings
+from mmd.execution.tracked_order import TrackedOrder
+from mmd.execution.tracker import OrderTracker
+from mmd.types.market import Side
+
+
+class DesiredQuote(msgspec.Struct, frozen=True, gc=False):
+    """What should stand. Prices in ticks; a side with 0 lots is withheld."""
+
+    symbol: str
+    bid_ticks: int
+    bid_lots: int
+    ask_ticks: int
+    ask_lots: int
+
+
+class PlaceIntent(msgspec.Struct, frozen=True, gc=False):
+    """Place a new order."""
+
+    symbol: str
+    side: Side
+    price_ticks: int
+    lots: int
+    reason: str
+
+
+class CancelIntent(msgspec.Struct, frozen=True, gc=False):
+    """Cancel this order."""
+
+    symbol: str
+    client_order_id: str
+    reason: str
+
+
+class ReplaceIntent(msgspec.Struct, frozen=True, gc=False):
+    """Cancel `client_order_id` and place the new order, in one message."""
+
+    symbol: str
+    client_order_id: str
+    side: Side
+    price_ticks: int
+    lots: int
+    reason: str
+
+
+class AmendIntent(msgspec.Struct, frozen=True, gc=False):
+    """Reduce the order to `lots`, its new total quantity with what is already filled."""
+
+    symbol: str
+    client_order_id: str
+    lots: int
+    reason: str
+
+
+Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent
+
+WITHHELD = "withheld"
+SURPLUS = "surplus"
+TOO_AGGRESSIVE = "too_aggressive"
+TOO_PASSIVE = "too_passive"
+TOO_LARGE = "too_large"
+TOO_SMALL = "too_small"
+MISSING = "missing"
+
+
+def plan(desired: DesiredQuote, tracker: OrderTracker, settings: ExecutionSettings, now_ns: int) -> list[Intent]:
+    """The changes to make, cancels first. Sends nothing; ids and risk checks are the caller's."""
+    half_spread = 0.0
+    if desired.bid_ticks > 0 and desired.ask_ticks > desired.bid_ticks:
+        half_spread = 0.5 * (desired.ask_ticks - desired.bid_ticks)
+    tolerance = _Tolerance(settings, half_spread, now_ns)
+    symbol = desired.symbol
+    bids, asks = tracker.working(symbol, Side.BUY), tracker.working(symbol, Side.SELL)
+    intents = _plan_side(symbol, Side.BUY, desired.bid_ticks, desired.bid_lots, bids, tolerance)
+    intents += _plan_side(symbol, Side.SELL, desired.ask_ticks, desired.ask_lots, asks, tolerance)
+    if len(intents) > 1:
+        intents.sort(key=_is_no_cancel)
+    return intents
+
+
+class _Tolerance:
+    """How far off is near enough, for one quote."""
+
+    __slots__ = ("aggressive_ticks", "old_enough_ns", "passive_ticks", "size")
+
+    def __init__(self, settings: ExecutionSettings, half_spread_ticks: float, now_ns: int) -> None:
+        self.passive_ticks = max(settings.price_tolerance_ticks, settings.price_tolerance_half_spreads * half_spread_ticks)
+        self.aggressive_ticks = max(
+            settings.aggressive_tolerance_ticks, settings.aggressive_tolerance_half_spreads * half_spread_ticks
+        )
+        self.size = settings.size_tolerance
+        self.old_enough_ns = now_ns - settings.minimum_quote_life_ns
+
+
+def _plan_side(
+    symbol: str, side: Side, price_ticks: int, lots: int, orders: list[TrackedOrder], tolerance: _Tolerance
+) -> list[Intent]:
+    if not orders:
+        return [PlaceIntent(symbol, side, price_ticks, lots, MISSING)] if lots > 0 else []
+    if lots <= 0:
+        return [CancelIntent(symbol, order.client_order_id, WITHHELD) for order in orders if not order.wants_cancel]
+    if len(orders) == 1 and orders[0].is_settled:
+        return _plan_order(symbol, orders[0], price_ticks, lots, tolerance)
+    return _plan_unsettled(symbol, side, price_ticks, orders, tolerance)
+
+
+def _plan_order(symbol: str, order: TrackedOrder, price_ticks: int, lots: int, tolerance: _Tolerance) -> list[Intent]:
+    """One order at rest: keep, amend or replace."""
+    name, side = order.client_order_id, order.side
+    excess_ticks = (order.price_ticks - price_ticks) * side.sign
+    remaining = order.remaining_lots
+    may_improve = order.sent_ns <= tolerance.old_enough_ns
+    reason = ""
+    if excess_ticks > tolerance.aggressive_ticks:
+        reason = TOO_AGGRESSIVE
+    elif -excess_ticks > tolerance.passive_ticks and may_improve:
+        reason = TOO_PASSIVE
+    elif remaining > lots * (1 + tolerance.size):
+        if not order.amend_refused:
+            return [AmendIntent(symbol, name, order.lots - remaining + lots, TOO_LARGE)]
+        reason = TOO_LARGE
+    elif remaining < lots * (1 - tolerance.size) and may_improve:
+        reason = TOO_SMALL
+    return [ReplaceIntent(symbol, name, side, price_ticks, lots, reason)] if reason else []
+
+
+def _plan_unsettled(symbol: str, side: Side, price_ticks: int, orders: list[TrackedOrder], tolerance: _Tolerance) -> list[Intent]:
+    """Something is in flight or surplus: cancel only. Of several orders at rest the one nearest to the desired price may stay."""
+    resting = [order for order in orders if order.is_settled]
+    nearest = min(resting, key=lambda order: abs(order.price_ticks - price_ticks), default=None)
+    intents: list[Intent] = []
+    for order in orders:
+        if order.wants_cancel:
+            continue
+        excess_ticks = (order.price_ticks - price_ticks) * side.sign
+        # An order in flight is given the wider tolerance: cancelling each one that the market has moved past by a tick,
+        # before it is even acknowledged, would keep us from ever standing on a slow line.
+        allowed = tolerance.aggressive_ticks if order.state is OrderState.LIVE else _in_flight(tolerance)
+        if excess_ticks > allowed:
+            intents.append(CancelIntent(symbol, order.client_order_id, TOO_AGGRESSIVE))
+        elif order.is_settled and order is not nearest:
+            intents.append(CancelIntent(symbol, order.client_order_id, SURPLUS))
+    return intents
+
+
+def _in_flight(tolerance: _Tolerance) -> float:
+    return max(tolerance.aggressive_ticks, tolerance.passive_ticks)
+
+
+def _is_no_cancel(intent: Intent) -> bool:
+    return not isinstance(intent, CancelIntent)

@@ -1,0 +1,1 @@
+"""What the market is: the order book and its synchronisation, ring buffers, features and reference feeds."""

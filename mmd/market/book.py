@@ -1,0 +1,275 @@
+"""The order book of one symbol, kept from two streams: diffs (every level, somewhat late) and the touch (best prices, at once).
+
+A touch newer than the diffs overrides the visible best prices; diff levels at or before it are hidden, not deleted, until the diff
+stream reaches that update id. So the visible touch always stands for one update id, and a crossed book means the data is wrong.
+A book with a hole is thrown away whole and begun anew from a snapshot, never patched: merged into old levels it leaves ghosts.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmd.market.book_side import BookSide
+from mmd.market.book_sync import SnapshotWait, follows, follows_snapshot
+from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, Level, Side, TouchUpdate
+
+NS_PER_SECOND = 1_000_000_000
+
+
+class BookSettings(BaseModel):
+    """Bounds of one book."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_levels_per_side: int = Field(default=5_000, description="Levels kept on a side, count; the farthest are dropped.", ge=20)
+    max_buffered_updates: int = Field(default=1_000, description="Diffs kept while a snapshot is awaited, count.", gt=0)
+    snapshot_cut_off: int = Field(
+        default=100,
+        description="Levels from which a snapshot's side may have been cut off (at most the depth asked for), count.",
+        gt=0,
+    )
+    max_depth_silence_seconds: float = Field(
+        default=10.0,
+        description="Longest time the touch may move without any diff before the diff stream counts as dead, seconds.",
+        gt=0,
+    )
+
+
+class OrderBook:
+    """Prices in ticks, quantities in lots. While `valid` is False the touch is the last one known and no quote may stand on it."""
+
+    __slots__ = (
+        "_asks", "_bids", "_built", "_chained", "_max_silence_ns", "_override_since_ns", "_overriding", "_synced", "_touch",
+        "_wait", "ask_lots", "ask_ticks", "bid_lots", "bid_ticks", "exchange_ns", "gaps", "ignored", "invalid_reason",
+        "receive_ns", "resyncs", "settings", "snapshots_refused", "symbol", "touch_update_id", "update_id", "valid",
+    )  # fmt: skip
+
+    def __init__(self, symbol: str, settings: BookSettings | None = None) -> None:
+        self.settings = settings if settings is not None else BookSettings()
+        self.symbol = symbol
+        self.bid_ticks = self.bid_lots = self.ask_ticks = self.ask_lots = 0
+        self.receive_ns = 0
+        """Receive time of the newest event that was applied; 0 before the first."""
+        self.exchange_ns = 0
+        """The newest venue stamp among them; 0 before the first stamped one."""
+        self.update_id = NO_UPDATE_ID
+        """Where the diff stream stands."""
+        self.touch_update_id = NO_UPDATE_ID
+        """The update id for which the visible touch holds; never behind `update_id`."""
+        self.valid = False
+        self.invalid_reason = "no snapshot yet"
+        self.gaps = 0
+        """Holes in the sequence of diffs, also while a snapshot was awaited."""
+        self.resyncs = 0
+        """Times the book was built anew from a snapshot, after the first time."""
+        self.ignored = 0
+        """Events no newer than the book, and snapshots that came unneeded."""
+        self.snapshots_refused = 0
+        """Snapshots older than the diffs at hand."""
+        self._max_silence_ns = round(self.settings.max_depth_silence_seconds * NS_PER_SECOND)
+        self._bids = BookSide(1, self.settings.max_levels_per_side)
+        self._asks = BookSide(-1, self.settings.max_levels_per_side)
+        self._wait = SnapshotWait(self.settings.max_buffered_updates)
+        self._touch: TouchUpdate | None = None
+        self._built = self._synced = self._chained = self._overriding = False
+        self._override_since_ns = 0
+
+    # ---- events
+
+    def on_touch_update(self, e: TouchUpdate) -> bool:
+        """Take in a bookTicker. True when the visible touch (price or size) or the validity changed."""
+        if e.update_id <= self.touch_update_id:
+            self.ignored += 1
+            return False
+        if not self._synced:
+            self._touch = e
+            self.touch_update_id = e.update_id
+            return False
+        bid_ticks, bid_lots, ask_ticks, ask_lots = e.bid_ticks, e.bid_lots, e.ask_ticks, e.ask_lots
+        if not (0 < bid_ticks < ask_ticks and bid_lots > 0 and ask_lots > 0 and self.valid):
+            return self._on_odd_touch(e)
+        if not self._overriding:
+            self._overriding = True
+            self._override_since_ns = e.receive_ns
+        elif e.receive_ns - self._override_since_ns > self._max_silence_ns:
+            return self._on_dead_depth_stream()
+        self.touch_update_id = e.update_id
+        self.receive_ns = e.receive_ns
+        if e.exchange_ns:
+            self.exchange_ns = e.exchange_ns
+        if bid_ticks == self.bid_ticks and ask_ticks == self.ask_ticks and bid_lots == self.bid_lots and ask_lots == self.ask_lots:
+            return False
+        self.bid_ticks = bid_ticks
+        self.bid_lots = bid_lots
+        self.ask_ticks = ask_ticks
+        self.ask_lots = ask_lots
+        return True
+
+    def on_depth_update(self, e: DepthUpdate) -> bool:
+        """Take in a diff. True when the visible touch (price or size) or the validity changed."""
+        if not self._synced:
+            if not self._wait.add(e):
+                self.gaps += 1
+            return False
+        if e.final_update_id <= self.update_id:
+            self.ignored += 1
+            return False
+        if not (follows(self.update_id, e) if self._chained else follows_snapshot(self.update_id, e)):
+            self.gaps += 1
+            return self._restart(f"gap: diff after update {self.update_id} begins at {e.first_update_id}", e)
+        self._chained = True
+        self._book_diff(e)
+        return self._settle(e)
+
+    def on_depth_snapshot(self, e: DepthSnapshot) -> bool:
+        """Take in a snapshot, if one is awaited and it is not too old. True when the book became valid with it."""
+        if self._synced:
+            self.ignored += 1
+            return False
+        newer = self._wait.take_after(e.last_update_id)
+        if newer is None:
+            self.snapshots_refused += 1
+            return False
+        self._bids.load(e.bids, self.settings.snapshot_cut_off)
+        self._asks.load(e.asks, self.settings.snapshot_cut_off)
+        self.resyncs += self._built
+        self._built = self._synced = True
+        self._chained = bool(newer)
+        self.update_id = e.last_update_id
+        self.receive_ns = max(self.receive_ns, e.receive_ns)
+        self._override_since_ns = e.receive_ns
+        for update in newer:
+            self._book_diff(update)
+        touch, self._touch = self._touch, None
+        self.touch_update_id = NO_UPDATE_ID
+        changed = self._settle(newer[-1] if newer else None)
+        if touch is not None and self._synced:
+            changed |= self.on_touch_update(touch)
+        return changed
+
+    def invalidate(self, reason: str) -> None:
+        """The streams broke (a disconnect): discard everything that came over them and begin with the next diff and a snapshot."""
+        self._discard(reason)
+
+    # ---- snapshots to ask for
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """Whether the book waits for a snapshot. It does from the first diff on; an earlier one would be of no use."""
+        return self._wait.needed
+
+    def snapshot_due(self, now_ns: int) -> bool:
+        """Whether to ask for one now: at once, then again after 1, 2, 4, 8, 16 s."""
+        return self._wait.due(now_ns)
+
+    def snapshot_requested(self, now_ns: int) -> None:
+        """It was asked for."""
+        self._wait.requested(now_ns)
+
+    # ---- what is visible
+
+    def levels(self, side: Side, count: int) -> list[Level]:
+        """At most `count` visible levels, best first; none while the book is out of sync. Behind the touch they may be unknown."""
+        if not self._synced or count <= 0:
+            return []
+        book_side = self._bids if side is Side.BUY else self._asks
+        if not self._overriding:
+            return book_side.best(count)
+        ticks, lots = (self.bid_ticks, self.bid_lots) if side is Side.BUY else (self.ask_ticks, self.ask_lots)
+        if lots == 0:
+            return []
+        return [(ticks, lots), *book_side.best(count - 1, below=ticks * book_side.sign)]
+
+    @property
+    def dropped_levels(self) -> int:
+        """Levels dropped because a side held more than `max_levels_per_side`."""
+        return self._bids.dropped_levels + self._asks.dropped_levels
+
+    @property
+    def overflowed_updates(self) -> int:
+        """Diffs that fell out of the full buffer while a snapshot was awaited."""
+        return self._wait.overflowed
+
+    # ---- inside
+
+    def _book_diff(self, e: DepthUpdate) -> None:
+        self._bids.apply(e.bids)
+        self._asks.apply(e.asks)
+        self.update_id = e.final_update_id
+        self.receive_ns = self._override_since_ns = e.receive_ns
+        if e.exchange_ns:
+            self.exchange_ns = e.exchange_ns
+
+    def _settle(self, newest: DepthUpdate | None) -> bool:
+        """After the levels moved: is the book sane, and which touch is visible now?"""
+        bid_keys, ask_keys = self._bids.keys, self._asks.keys
+        if bid_keys and ask_keys and bid_keys[-1] + ask_keys[-1] >= 0:
+            return self._restart(f"crossed: bid {bid_keys[-1]} against ask {-ask_keys[-1]} at update {self.update_id}", newest)
+        if self._bids.beyond_horizon() or self._asks.beyond_horizon():
+            return self._restart(f"the market left the known levels at update {self.update_id}", newest)
+        if self._overriding and self.update_id < self.touch_update_id:
+            return False
+        self._overriding = False
+        self.touch_update_id = self.update_id
+        bid_ticks, ask_ticks = (bid_keys[-1] if bid_keys else 0), (-ask_keys[-1] if ask_keys else 0)
+        return self._show(
+            bid_ticks,
+            self._bids.lots_at[bid_ticks] if bid_keys else 0,
+            ask_ticks,
+            self._asks.lots_at[-ask_ticks] if ask_keys else 0,
+        )
+
+    def _show(self, bid_ticks: int, bid_lots: int, ask_ticks: int, ask_lots: int) -> bool:
+        """Make this the visible touch. A side without lots makes the book invalid until it has some again; no resync is needed."""
+        missing = "" if bid_lots and ask_lots else "no bids" if ask_lots else "no asks" if bid_lots else "no bids and no asks"
+        valid = not missing
+        changed = (
+            valid is not self.valid
+            or bid_ticks != self.bid_ticks
+            or ask_ticks != self.ask_ticks
+            or bid_lots != self.bid_lots
+            or ask_lots != self.ask_lots
+        )
+        self.bid_ticks, self.bid_lots, self.ask_ticks, self.ask_lots = bid_ticks, bid_lots, ask_ticks, ask_lots
+        self.valid, self.invalid_reason = valid, missing
+        return changed
+
+    def _on_odd_touch(self, e: TouchUpdate) -> bool:
+        """A touch that is crossed or lacks a side, or the first good one after such a one."""
+        bid_ticks, bid_lots = (e.bid_ticks, e.bid_lots) if e.bid_lots > 0 and e.bid_ticks > 0 else (0, 0)
+        ask_ticks, ask_lots = (e.ask_ticks, e.ask_lots) if e.ask_lots > 0 and e.ask_ticks > 0 else (0, 0)
+        if bid_lots and ask_lots and bid_ticks >= ask_ticks:
+            return self._discard(f"crossed: touch {bid_ticks} against {ask_ticks} at update {e.update_id}")
+        if not self._overriding:
+            self._overriding = True
+            self._override_since_ns = e.receive_ns
+        elif e.receive_ns - self._override_since_ns > self._max_silence_ns:
+            return self._on_dead_depth_stream()
+        self.touch_update_id = e.update_id
+        self.receive_ns = e.receive_ns
+        if e.exchange_ns:
+            self.exchange_ns = e.exchange_ns
+        return self._show(bid_ticks, bid_lots, ask_ticks, ask_lots)
+
+    def _on_dead_depth_stream(self) -> bool:
+        seconds = self.settings.max_depth_silence_seconds
+        return self._discard(f"the touch moved for more than max_depth_silence_seconds ({seconds:g}) without any diff")
+
+    def _restart(self, reason: str, newest: DepthUpdate | None) -> bool:
+        """Discard, and begin at once with the diff at hand as the first one buffered."""
+        changed = self._discard(reason)
+        if newest is not None:
+            self._wait.add(newest)
+        return changed
+
+    def _discard(self, reason: str) -> bool:
+        """Throw everything away but the numbers of the last touch, which may still value a position roughly."""
+        was_valid = self.valid
+        self._bids.clear()
+        self._asks.clear()
+        self._wait.clear()
+        self._touch = None
+        self._synced = self._chained = self._overriding = False
+        self.update_id = self.touch_update_id = NO_UPDATE_ID
+        self.valid, self.invalid_reason = False, reason
+        return was_valid

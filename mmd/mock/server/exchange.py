@@ -1,0 +1,238 @@
+"""The mock exchange as a running server: one port for REST, market streams and WebSocket API, and the market loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiohttp import WSCloseCode, web
+
+from mmd.mock.engine import MatchingEngine
+from mmd.mock.instruments import listed
+from mmd.mock.server.account_operations import ACCOUNT_OPERATIONS
+from mmd.mock.server.config import MockConfig
+from mmd.mock.server.connection import SocketConnection
+from mmd.mock.server.errors import WireError
+from mmd.mock.server.general_operations import GENERAL_OPERATIONS
+from mmd.mock.server.market import MarketFactory, market_from_config
+from mmd.mock.server.market_events import shutdown_frame
+from mmd.mock.server.operations import OperationTable
+from mmd.mock.server.order_operations import ORDER_OPERATIONS
+from mmd.mock.server.rest import API_PREFIX, RestApi
+from mmd.mock.server.state_store import StateStore
+from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.venue import Venue
+from mmd.mock.server.websocket_api import ApiSession
+from mmd.types.instrument import atoms
+
+_LOOP_BUDGET_SECONDS = 0.01
+_SHUTDOWN_SECONDS = 2.0
+
+logger = structlog.get_logger(__name__)
+
+
+class MockExchange:
+    """A mock exchange, to be used as `async with MockExchange(config) as exchange`.
+
+    `clock` gives UTC ns; `market_factory` makes whatever trades beside the accounts.
+    """
+
+    def __init__(
+        self,
+        config: MockConfig,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        market_factory: MarketFactory = market_from_config,
+    ) -> None:
+        self.config = config
+        self._clock = clock
+        self._market_factory = market_factory
+        self._store = StateStore(config.state_dir, config.state_interval)
+        self._table = OperationTable((*GENERAL_OPERATIONS, *ORDER_OPERATIONS, *ACCOUNT_OPERATIONS))
+        self._streams: set[StreamConnection] = set()
+        self._sessions: set[ApiSession] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+        self._venue: Venue | None = None
+        self._port = config.port
+
+    @property
+    def venue(self) -> Venue:
+        """What the server runs. Raises RuntimeError before `start`."""
+        if self._venue is None:
+            raise RuntimeError("the mock exchange has not been started")
+        return self._venue
+
+    @property
+    def engine(self) -> MatchingEngine:
+        """The matching engine, for tests that look at it or trade in the background."""
+        return self.venue.engine
+
+    @property
+    def rest_url(self) -> str:
+        """Base URL of the REST API, without /api."""
+        return f"http://{self.config.host}:{self._port}"
+
+    @property
+    def stream_url(self) -> str:
+        """Base URL of the market streams, without /ws."""
+        return f"ws://{self.config.host}:{self._port}"
+
+    @property
+    def websocket_api_url(self) -> str:
+        """URL of the WebSocket API."""
+        return f"ws://{self.config.host}:{self._port}/ws-api/v3"
+
+    @property
+    def connections(self) -> list[SocketConnection]:
+        """The websockets that are open."""
+        sockets = [connection.socket for connection in self._streams] + [session.socket for session in self._sessions]
+        return [socket for socket in sockets if not socket.is_closing]
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bring the state back, open the port, set the market going. Raises StateError, OSError (port in use)."""
+        try:
+            self._venue = self._open_venue()
+            self._store.begin(self._venue.engine)
+            await self._listen(self._venue)
+        except BaseException:
+            if self._runner is not None:
+                await self._runner.cleanup()
+                self._runner = None
+            self._store.abandon()
+            raise
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._pump(self._venue)), loop.create_task(self._checkpoints(self._venue))]
+        logger.info("mock exchange started", rest=self.rest_url, market=self.config.market, symbols=self.config.symbols)
+
+    async def stop(self) -> None:
+        """Announce the end, close every connection, write the state. Raises what the market loop failed with, if it did."""
+        venue, self._runner, runner = self.venue, None, self._runner
+        if runner is None:
+            return
+        await self._close_connections(venue)
+        await runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._store.close(venue.engine)
+        logger.info("mock exchange stopped", rest=self.rest_url)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
+
+    async def wait_failed(self) -> None:
+        """Until the market loop or the checkpoints fail; `stop` raises what they failed with."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def _open_venue(self) -> Venue:
+        config = self.config
+        instruments = listed(config.symbols)
+        saved = self._store.load()
+        if saved is None:
+            engine = MatchingEngine(instruments, maker_fee=config.maker_fee, taker_fee=config.taker_fee)
+        else:
+            engine = MatchingEngine.restore(saved, instruments, maker_fee=config.maker_fee, taker_fee=config.taker_fee)
+        for name in config.account_names:
+            if name not in engine.accounts():
+                engine.open_account(name, {asset: atoms(amount) for asset, amount in config.balances.items()})
+        return Venue(config, engine, self._clock, self._store, self._market_factory)
+
+    async def _listen(self, venue: Venue) -> None:
+        rest = RestApi(venue, self._table)
+        app = web.Application()
+        app.router.add_route("*", f"{API_PREFIX}{{path:.*}}", rest.handle)
+        app.router.add_get("/ws", self._raw_streams)
+        app.router.add_get("/ws/{streams:.*}", self._raw_streams)
+        app.router.add_get("/stream", self._combined_streams)
+        app.router.add_get("/ws-api/v3", self._websocket_api)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.config.host, self.config.port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def _raw_streams(self, request: web.Request) -> web.StreamResponse:
+        names = [name for name in request.match_info.get("streams", "").split("/") if name]
+        return await self._serve_streams(request, names, combined=False)
+
+    async def _combined_streams(self, request: web.Request) -> web.StreamResponse:
+        names = [name for name in request.query.get("streams", "").split("/") if name]
+        return await self._serve_streams(request, names, combined=True)
+
+    async def _serve_streams(self, request: web.Request, names: list[str], *, combined: bool) -> web.StreamResponse:
+        venue = self.venue
+        refused = self._refuse_connection(venue, request)
+        if refused is not None:
+            return refused
+        socket = SocketConnection(request, self.config, "stream")
+        connection = StreamConnection(socket, venue.streams, self.config.rate_limits, self._clock, combined=combined)
+        # A path of one number is a client's own numbering of its connections.
+        connection.subscribe([name for name in names if not name.isdigit()])
+        self._streams.add(connection)
+        try:
+            return await socket.serve(connection.on_text, connection.on_incoming)
+        finally:
+            self._streams.discard(connection)
+            connection.close()
+
+    async def _websocket_api(self, request: web.Request) -> web.StreamResponse:
+        venue = self.venue
+        refused = self._refuse_connection(venue, request)
+        if refused is not None:
+            return refused
+        socket = SocketConnection(request, self.config, "websocket api")
+        return_rate_limits = request.query.get("returnRateLimits", "true") != "false"
+        session = ApiSession(socket, venue, self._table, return_rate_limits=return_rate_limits)
+        self._sessions.add(session)
+        try:
+            return await socket.serve(session.on_text)
+        finally:
+            self._sessions.discard(session)
+            session.close()
+
+    def _refuse_connection(self, venue: Venue, request: web.Request) -> web.Response | None:
+        try:
+            venue.limiter.connect(request.remote or "unknown", venue.server_ms())
+        except WireError as error:
+            return web.json_response({"code": error.code, "msg": error.message}, status=error.status)
+        return None
+
+    async def _close_connections(self, venue: Venue) -> None:
+        event = shutdown_frame(venue.server_ms())
+        combined = b'{"stream":"!serverShutdown","data":%b}' % event
+        for connection in self._streams:
+            connection.send(combined if connection.combined else event)
+        for session in self._sessions:
+            session.send(b'{"event":%b}' % event)
+        sockets = self.connections
+        for socket in sockets:
+            socket.close(WSCloseCode.GOING_AWAY, "the server is shutting down")
+        await asyncio.gather(*(socket.wait_closed() for socket in sockets))
+
+    async def _pump(self, venue: Venue) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.config.pump_interval)
+            deadline = loop.time() + _LOOP_BUDGET_SECONDS
+            while venue.step():
+                if loop.time() >= deadline:
+                    # The market is behind: let the clients be served between the slices.
+                    await asyncio.sleep(0)
+                    deadline = loop.time() + _LOOP_BUDGET_SECONDS
+
+    async def _checkpoints(self, venue: Venue) -> None:
+        while True:
+            await asyncio.sleep(self.config.state_interval)
+            await self._store.checkpoint_if_due(venue.engine)

@@ -1,0 +1,65 @@
+"""The seam between the server and whatever moves its market: a simulation, nobody, or (later) a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mmd.mock.engine import EngineEvent, MatchingEngine
+from mmd.mock.server.config import MockConfig
+from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+
+MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]
+"""Called with (time in UTC ns, symbol, events) after every operation of a market participant."""
+
+
+class Market(Protocol):
+    """Plays the participants who are not accounts."""
+
+    def advance(self, until_ns: int, sink: MarketSink) -> None:
+        """Play everything up to `until_ns` (market time), telling `sink` after each operation."""
+
+
+class MarketContext:
+    """What a market is given: the engine to trade on and a way to show recorded frames as they are."""
+
+    def __init__(
+        self,
+        engine: MatchingEngine,
+        config: MockConfig,
+        start_ns: int,
+        broadcast: Callable[[str, bytes], None],
+    ) -> None:
+        self.engine = engine
+        self.config = config
+        self.start_ns = start_ns
+        self.broadcast = broadcast
+        """`broadcast(stream, frame)` sends a raw frame to the subscribers of `stream`, e.g. "btcusdt@depth@100ms"."""
+        self.streams_from_engine = True
+        """A market that broadcasts its own frames clears this: then none are made from the engine's events."""
+
+
+MarketFactory = Callable[[MarketContext], Market]
+
+
+class NoMarket:
+    """Only the accounts trade."""
+
+    def advance(self, until_ns: int, sink: MarketSink) -> None:
+        """Nothing happens."""
+
+
+def market_from_config(context: MarketContext) -> Market:
+    """The market that the settings name."""
+    if context.config.market == "none":
+        return NoMarket()
+    # After a restart the market goes on where it was, not at its first opening price.
+    parameters = SimulationParameters.model_validate({})
+    symbols = []
+    for each in parameters.symbols:
+        if each.symbol in context.engine.instruments:
+            last_ticks = context.engine.last_price_ticks(each.symbol)
+            price = float(context.engine.instruments[each.symbol].price(last_ticks)) if last_ticks else each.opening_price
+            symbols.append(each.model_copy(update={"opening_price": price}))
+    parameters = parameters.model_copy(update={"symbols": tuple(symbols)})
+    return SimulatedMarket(context.engine, parameters, seed=context.config.seed, start_ns=context.start_ns)

@@ -1,0 +1,64 @@
+"""The REST shell: HTTP requests to operations and back."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from mmd.mock.server.errors import WireError
+from mmd.mock.server.execution import Request, execute
+from mmd.mock.server.operations import Operation, OperationTable
+from mmd.mock.server.parameters import parse_form
+from mmd.mock.server.signatures import rest_payload
+from mmd.mock.server.venue import Venue
+
+API_PREFIX = "/api/v3/"
+
+
+class RestApi:
+    """Serves everything below /api/v3/."""
+
+    def __init__(self, venue: Venue, table: OperationTable) -> None:
+        self._venue = venue
+        self._table = table
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One HTTP request."""
+        path, _, query = request.raw_path.partition("?")
+        body = (await request.read()).decode(errors="replace")
+        address = request.remote or "unknown"
+        headers: dict[str, str] = {}
+        try:
+            operation = self._find(request.method, path)
+            result, headers = self._run(operation, query, body, address, request.headers.get("X-MBX-APIKEY"))
+            status, payload = 200, msgspec.json.encode(result)
+        except WireError as error:
+            status, payload = error.status, msgspec.json.encode(error.body())
+            headers = self._retry_headers(error)
+        used = str(self._venue.limiter.used_weight(address, self._venue.server_ms()))
+        headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        return web.Response(status=status, body=payload, headers=headers, content_type="application/json", charset="UTF-8")
+
+    def _find(self, method: str, path: str) -> Operation:
+        operation = self._table.by_route.get((method, path.removeprefix(API_PREFIX)))
+        if operation is None:
+            raise WireError(-1020, f"{method} {path} is not served by this exchange.", status=404)
+        return operation
+
+    def _run(
+        self, operation: Operation, query: str, body: str, address: str, key_name: str | None
+    ) -> tuple[object, dict[str, str]]:
+        parameters = parse_form(query, body)
+        parameters.refuse_unknown(operation.known_parameters)
+        request = Request(address, parameters, key_name, lambda: rest_payload(query, body))
+        result, account = execute(self._venue, operation, request)
+        if not operation.counts_orders:
+            return result, {}
+        ten_seconds, day = self._venue.limiter.order_counts(account, self._venue.server_ms())
+        return result, {"X-MBX-ORDER-COUNT-10S": str(ten_seconds), "X-MBX-ORDER-COUNT-1D": str(day)}
+
+    def _retry_headers(self, error: WireError) -> dict[str, str]:
+        if error.retry_at_ms is None:
+            return {}
+        wait_ms = error.retry_at_ms - self._venue.server_ms()
+        return {"Retry-After": str(max(1, -(-wait_ms // 1000)))}

@@ -1,0 +1,156 @@
+"""The heart of the mock exchange: the engine, its market, and where each operation's events go. It knows no sockets.
+
+Every operation on the engine, be it of an account or of the market, passes through `publish`: first what must survive is recorded,
+then the public and the accounts hear of it. Since the sockets are written later, by their own tasks, nothing is acknowledged before
+it is recorded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from mmd.mock.engine import BalancesChanged, EngineEvent, MatchingEngine, OrderReport, TradePrint
+from mmd.mock.server import errors
+from mmd.mock.server.config import MockConfig
+from mmd.mock.server.market import MarketContext, MarketFactory
+from mmd.mock.server.market_events import SymbolTexts
+from mmd.mock.server.market_streams import MarketStreams
+from mmd.mock.server.order_replies import NS_PER_MS
+from mmd.mock.server.rate_limits import RateLimiter
+from mmd.mock.server.signatures import KeyRing
+from mmd.mock.server.state_store import StateStore
+from mmd.mock.server.user_data import UserDataHub
+from mmd.types.instrument import ATOMS_PER_UNIT, atoms_text
+
+_NS_PER_SECOND = 1_000_000_000
+_TAPE_LENGTH = 1000
+_MAX_CATCH_UP_STEPS = 8
+
+logger = structlog.get_logger(__name__)
+
+
+class Venue:
+    """One exchange, running on the time that `clock` (UTC ns) gives, market time scaled by `config.speed`."""
+
+    history_limit = 1_000_000
+
+    def __init__(
+        self,
+        config: MockConfig,
+        engine: MatchingEngine,
+        clock: Callable[[], int],
+        store: StateStore,
+        market_factory: MarketFactory,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.limiter = RateLimiter(config.rate_limits)
+        self.keys = KeyRing(config)
+        self.texts = {symbol: SymbolTexts(instrument) for symbol, instrument in engine.instruments.items()}
+        self.tape: dict[str, deque[TradePrint]] = {symbol: deque(maxlen=_TAPE_LENGTH) for symbol in self.texts}
+        self.user_data = UserDataHub(engine, self.texts)
+        self._clock = clock
+        self._store = store
+        self._started_ns = clock()
+        self._advanced_ns = self._started_ns
+        self._account_updates: dict[str, int] = {}
+        self._fast_ns = int(config.fast_depth_interval * _NS_PER_SECOND)
+        self._slow_ns = int(config.slow_depth_interval * _NS_PER_SECOND)
+        self._slice_ns = int(config.pump_slice * _NS_PER_SECOND)
+        self._next_fast_ns = self._started_ns - self._started_ns % self._fast_ns + self._fast_ns
+        self._next_slow_ns = self._started_ns - self._started_ns % self._slow_ns + self._slow_ns
+        self._context = MarketContext(engine, config, self._started_ns, self._broadcast)
+        self._market = market_factory(self._context)
+        self.streams = MarketStreams(engine, self.texts)
+
+    def server_ms(self) -> int:
+        """The time of requests: the wall clock's, in ms."""
+        return self._clock() // NS_PER_MS
+
+    def clock_ns(self) -> int:
+        """The wall clock, UTC ns."""
+        return self._clock()
+
+    @property
+    def market_ns(self) -> int:
+        """Where the market stands in its own time, UTC ns."""
+        return self._advanced_ns
+
+    def symbol(self, name: str) -> str:
+        """`name`, if it is listed. Raises -1121."""
+        if name not in self.texts:
+            raise errors.bad_symbol()
+        return name
+
+    def commission_rates(self) -> dict[str, str]:
+        """Fees as fractions."""
+        return {
+            "maker": atoms_text(int(self.config.maker_fee * ATOMS_PER_UNIT)),
+            "taker": atoms_text(int(self.config.taker_fee * ATOMS_PER_UNIT)),
+        }
+
+    def account_updated_ns(self, account: str) -> int:
+        """When the account's balances last changed, UTC ns (since this process started; before that, its start)."""
+        return self._account_updates.get(account, self._started_ns)
+
+    def step(self) -> bool:
+        """Play the market up to now, but at most one slice and not past the next depth beat. False when it is up to date."""
+        target_ns = self._market_target_ns()
+        if target_ns <= self._advanced_ns:
+            return False
+        until_ns = min(target_ns, self._advanced_ns + self._slice_ns, self._next_fast_ns)
+        self._market.advance(until_ns, self.publish)
+        self._advanced_ns = until_ns
+        if until_ns == self._next_fast_ns:
+            self._next_fast_ns += self._fast_ns
+            self._beat(until_ns)
+        return self._advanced_ns < target_ns
+
+    def catch_up(self) -> int:
+        """Play the market up to now before an account acts, and return the time at which it acts (UTC ns)."""
+        for _ in range(_MAX_CATCH_UP_STEPS):
+            if not self.step():
+                break
+        return self._advanced_ns
+
+    def publish(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
+        """What one operation of the engine caused: record it, then tell everybody whom it concerns."""
+        concerns_accounts = False
+        for event in events:
+            if isinstance(event, TradePrint):
+                self.tape[symbol].append(event)
+            elif isinstance(event, OrderReport):
+                concerns_accounts = True
+                trade = event.trade
+                if trade is not None and trade.lots == event.executed_lots:
+                    self.limiter.credit_first_fill(event.account, self.server_ms(), is_maker=trade.is_maker)
+            else:
+                concerns_accounts = True
+                if isinstance(event, BalancesChanged):
+                    self._account_updates[event.account] = event.time_ns
+        if concerns_accounts:
+            self._store.record(self.engine, events)
+        if self._context.streams_from_engine:
+            self.streams.on_operation(time_ns, symbol, events)
+        if concerns_accounts:
+            self.user_data.on_operation(events)
+
+    def _market_target_ns(self) -> int:
+        now_ns = self._clock()
+        if self.config.speed == 1.0:
+            return now_ns
+        return self._started_ns + int((now_ns - self._started_ns) * self.config.speed)
+
+    def _beat(self, time_ns: int) -> None:
+        if not self._context.streams_from_engine:
+            return
+        self.streams.fast_beat(time_ns)
+        if time_ns >= self._next_slow_ns:
+            self._next_slow_ns = time_ns - time_ns % self._slow_ns + self._slow_ns
+            self.streams.slow_beat(time_ns)
+
+    def _broadcast(self, stream: str, frame: bytes) -> None:
+        self.streams.broadcast(stream, frame)

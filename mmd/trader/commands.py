@@ -1,0 +1,47 @@
+"""What the core may give out, and the list it collects during one event."""
+
+from __future__ import annotations
+
+from mmd.types.control import Exit, PersistHalt, PersistLedger
+from mmd.types.orders import (
+    AmendOrder,
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+    ReplaceOrder,
+    RequestDepthSnapshot,
+    RequestReconciliation,
+)
+
+OrderCommand = PlaceOrder | ReplaceOrder | CancelOrder | AmendOrder | QueryOrder
+Command = OrderCommand | RequestDepthSnapshot | RequestReconciliation | PersistHalt | PersistLedger | Exit
+
+NOTHING: tuple[Command, ...] = ()
+
+
+class Outbox:
+    """Commands of the event at hand, in the order in which the shell must carry them out."""
+
+    __slots__ = ("_commands",)
+
+    def __init__(self) -> None:
+        self._commands: list[Command] = []
+
+    def put(self, command: Command) -> None:
+        """Append."""
+        self._commands.append(command)
+
+    def put_first(self, command: Command) -> None:
+        """Ahead of everything this event has already decided."""
+        self._commands.insert(0, command)
+
+    def put_halt(self, latch: PersistHalt) -> None:
+        """The latch goes ahead of everything this event has already decided, and placements among that are dropped."""
+        self._commands = [latch, *(c for c in self._commands if not isinstance(c, PlaceOrder | ReplaceOrder))]
+
+    def take(self) -> list[Command] | tuple[Command, ...]:
+        """Everything collected; the box is empty afterwards."""
+        if not self._commands:
+            return NOTHING
+        taken, self._commands = self._commands, []
+        return taken

@@ -1,0 +1,106 @@
+"""From a desired quote to orders: the difference to what is live, the risk checks, ids, and the commands."""
+
+from __future__ import annotations
+
+from mmd.execution.quote_diff import AmendIntent, CancelIntent, DesiredQuote, PlaceIntent, ReplaceIntent, plan
+from mmd.execution.tracker import OrderTracker
+from mmd.quoting.quote import Quote
+from mmd.risk.checks import RiskView
+from mmd.trader.commands import OrderCommand, Outbox
+from mmd.trader.desk import SymbolDesk
+from mmd.trader.safeguards import Safeguards
+from mmd.trader.settings import TraderConfig
+from mmd.types.market import Side
+from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
+
+Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent
+
+
+class OrderDesk:
+    """The only place where orders are decided upon; nothing is placed but through the checks."""
+
+    def __init__(self, config: TraderConfig, tracker: OrderTracker, safeguards: Safeguards, outbox: Outbox) -> None:
+        self._settings = config.execution
+        self._tracker = tracker
+        self._safeguards = safeguards
+        self._outbox = outbox
+        self._view = RiskView()
+        self.channel_up = False
+        self.leaving = False
+        self.orders_sent = 0
+        self.checkpoint_due = False
+        """Set when an order count must be on disk before the order leaves; the trader looks before it hands out commands."""
+
+    def apply(self, desk: SymbolDesk, quote: Quote, now_ns: int) -> None:
+        """Bring live orders towards the quote, as far as the checks allow."""
+        desired = DesiredQuote(quote.symbol, quote.bid_ticks, quote.bid_lots, quote.ask_ticks, quote.ask_lots)
+        intents = plan(desired, self._tracker, self._settings, now_ns)
+        if intents:
+            self._fill_view(desk, now_ns)
+            for intent in intents:
+                self._carry_out(desk.instrument.symbol, intent, now_ns)
+
+    def withdraw(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Cancel everything of ours in the symbol that is not being cancelled already. Cancels pass every check."""
+        desk.quote = None
+        if self.channel_up:
+            for command in self._tracker.cancel_all(now_ns, desk.instrument.symbol):
+                self.send(command)
+
+    def send(self, command: OrderCommand) -> None:
+        """Tell the tracker, then the venue."""
+        self._tracker.on_sent(command)
+        self._outbox.put(command)
+
+    def _carry_out(self, symbol: str, intent: Intent, now_ns: int) -> None:
+        tracker = self._tracker
+        match intent:
+            case CancelIntent():
+                self.send(CancelOrder(now_ns, intent.client_order_id, symbol))
+            case AmendIntent():
+                new_id = tracker.next_client_order_id()
+                self.send(AmendOrder(now_ns, intent.client_order_id, new_id, symbol, intent.lots))
+            case PlaceIntent():
+                if self._allowed(symbol, intent.side, intent.price_ticks, intent.lots):
+                    new_id = tracker.next_client_order_id()
+                    self._count(now_ns)
+                    self.send(PlaceOrder(now_ns, new_id, symbol, intent.side, intent.price_ticks, intent.lots))
+            case ReplaceIntent():
+                old_id = intent.client_order_id
+                if self._allowed(symbol, intent.side, intent.price_ticks, intent.lots):
+                    new_id = tracker.next_client_order_id()
+                    self._count(now_ns)
+                    self.send(ReplaceOrder(now_ns, old_id, new_id, symbol, intent.side, intent.price_ticks, intent.lots))
+                else:
+                    # What may not be replaced may not stand where we no longer want it either.
+                    self.send(CancelOrder(now_ns, old_id, symbol))
+
+    def _count(self, now_ns: int) -> None:
+        self._safeguards.order_rate.record(now_ns)
+        self.orders_sent += 1
+        if self._safeguards.persist_due:
+            self.checkpoint_due = True
+
+    def _allowed(self, symbol: str, side: Side, price_ticks: int, lots: int) -> bool:
+        view, tracker = self._view, self._tracker
+        view.buy_at_risk_lots = tracker.at_risk_lots(symbol, Side.BUY)
+        view.sell_at_risk_lots = tracker.at_risk_lots(symbol, Side.SELL)
+        view.own_best_bid_ticks = max((order.price_ticks for order in tracker.working(symbol, Side.BUY)), default=0)
+        view.own_best_ask_ticks = min((order.price_ticks for order in tracker.working(symbol, Side.SELL)), default=0)
+        view.open_orders = tracker.open_count
+        return self._safeguards.checks.check(view, side, price_ticks, lots) is None
+
+    def _fill_view(self, desk: SymbolDesk, now_ns: int) -> None:
+        view, book, safeguards = self._view, desk.book, self._safeguards
+        view.now_ns = now_ns
+        view.symbol = desk.instrument.symbol
+        view.halted = safeguards.latch.halted
+        view.mode_allows = not self.leaving
+        view.bid_ticks = book.bid_ticks
+        view.ask_ticks = book.ask_ticks
+        view.position_atoms = desk.ledger.position_atoms
+        view.other_exposure_atoms = safeguards.exposure_atoms(self._tracker, besides=view.symbol)
+        view.data_age_ns = now_ns - book.receive_ns
+        view.feed_lag_ns = desk.feed_lag.lag_ns
+        view.loss_used_atoms = safeguards.loss.loss_used_atoms
+        view.drawdown_atoms = safeguards.loss.drawdown_atoms

@@ -1,0 +1,109 @@
+"""The trader's account of itself: floats and texts for people and metrics, made only when asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmd.quoting.quote import Quote
+from mmd.trader.desk import SymbolDesk
+from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
+from mmd.types.report import OrderLine, QuoteLine, SymbolReport, TraderReport
+
+if TYPE_CHECKING:
+    from mmd.trader.core import Trader
+
+
+def build_report(trader: Trader, now_ns: int) -> TraderReport:
+    """Money in quote units, prices in quote units, quantities in base units."""
+    safeguards = trader.safeguards
+    symbols = tuple(symbol_report(trader, desk, now_ns) for desk in trader.desks.values())
+    pauses = tuple(sorted(f"{reason.value}:{symbol or 'all'}" for reason, symbol in safeguards.pauses.active))
+    return TraderReport(
+        time_ns=now_ns,
+        mode=trader.config.mode,
+        session=trader.config.session,
+        halt=safeguards.latch.record,
+        pauses=pauses,
+        symbols=symbols,
+        open_orders=tuple(
+            OrderLine(
+                client_order_id=order.client_order_id,
+                symbol=order.symbol,
+                side=order.side.name,
+                price=float(trader.desks[order.symbol].instrument.price(order.price_ticks)),
+                quantity=float(trader.desks[order.symbol].instrument.quantity(order.lots - order.filled_lots)),
+                state=order.state.value,
+                age_ns=now_ns - order.sent_ns,
+            )
+            for order in trader.tracker.all_open()
+            if order.symbol in trader.desks
+        ),
+        ticks=sum(line.ticks for line in symbols),
+        steps=sum(line.steps for line in symbols),
+        quotes=sum(line.quotes for line in symbols),
+        orders_sent=trader.orders.orders_sent,
+        fills=sum(line.fills for line in symbols),
+        sequence_gaps=sum(line.sequence_gaps for line in symbols),
+        resyncs=sum(line.resyncs for line in symbols),
+        pnl=sum(line.pnl for line in symbols),
+        fees=sum(line.fees for line in symbols),
+        loss_used=safeguards.loss_used,
+        drawdown=safeguards.drawdown,
+        risk_denials={reason.value: count for reason, count in safeguards.checks.denials.items() if count},
+        pause_counts={reason.value: count for reason, count in safeguards.pauses.counts.items() if count},
+        rejections=dict(trader.rejections),
+        gate_refusals={},
+        reconciliations=dict(trader.accounts.counts),
+        limits_used=safeguards.limits_used(trader.tracker),
+    )
+
+
+def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport:
+    """One symbol."""
+    book, ledger, instrument = desk.book, desk.ledger, desk.instrument
+    tick = float(instrument.tick_size)
+    unrealised = (desk.unrealised_atoms() or 0) / ATOMS_PER_UNIT
+    realised, fees = ledger.realised_atoms / ATOMS_PER_UNIT, ledger.fees_quote_atoms / ATOMS_PER_UNIT
+    position = ledger.position_atoms / ATOMS_PER_UNIT
+    markouts = trader.markouts.mean_bps(instrument.symbol)
+    return SymbolReport(
+        symbol=instrument.symbol,
+        book_valid=book.valid,
+        invalid_reason=book.invalid_reason,
+        bid=book.bid_ticks * tick,
+        ask=book.ask_ticks * tick,
+        mid=0.5 * (book.bid_ticks + book.ask_ticks) * tick,
+        quote=None if desk.quote is None else quote_line(desk.quote, instrument),
+        position=position,
+        average_cost=ledger.average_cost_ticks * tick,
+        realised=realised,
+        unrealised=unrealised,
+        fees=fees,
+        pnl=realised + unrealised - fees,
+        fills=desk.fills,
+        steps=desk.steps,
+        ticks=desk.ticks,
+        quotes=desk.quotes,
+        sequence_gaps=book.gaps,
+        resyncs=book.resyncs,
+        data_age_ns=now_ns - book.receive_ns if book.receive_ns else 0,
+        feed_lag_ns=desk.feed_lag.lag_ns or 0,
+        markouts_bps=markouts,
+    )
+
+
+def quote_line(quote: Quote, instrument: Instrument) -> QuoteLine:
+    """A quote in quote and base units."""
+    tick, lot = float(instrument.tick_size), float(instrument.lot_size)
+    return QuoteLine(
+        bid=quote.bid_ticks * tick,
+        ask=quote.ask_ticks * tick,
+        bid_quantity=quote.bid_lots * lot,
+        ask_quantity=quote.ask_lots * lot,
+        fair=quote.fair_ticks * tick,
+        spread=quote.spread_ticks * tick,
+        confidence=quote.confidence,
+        predicted_direction=quote.predicted_direction,
+        source=quote.source,
+        attribution_ticks=quote.attribution.as_dict(),
+    )
