@@ -142,6 +142,15 @@ class Settings(BaseModel):
                     raise ValueError(f"mode is 'mock', but exchange.{name} is the real venue {host}: set the mode you mean")
         return self
 
+    @model_validator(mode="after")
+    def _windows_agree(self) -> Settings:
+        if self.exchange.recv_window_ms > self.execution.receive_window_ms:
+            raise ValueError(
+                f"exchange.recv_window_ms ({self.exchange.recv_window_ms}) must not pass execution.receive_window_ms "
+                f"({self.execution.receive_window_ms}): an unknown order would be given up while it can still arrive"
+            )
+        return self
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret in here, in the clear: what a log must mask."""
         found = [value.get_secret_value() for _, value in _leaves(self) if isinstance(value, SecretStr)]
@@ -150,8 +159,8 @@ class Settings(BaseModel):
 
     @property
     def account(self) -> str:
-        """Names the account without giving its key away: venue, profile and the end of the key."""
-        return f"{self.venue}/{self.exchange.profile}/{self.exchange.api_key[-4:] if len(self.exchange.api_key) > 8 else '-'}"
+        """Whose checkpoint this is: venue and profile, so that a mock's is never taken for a live account's."""
+        return f"{self.venue}/{self.exchange.profile}"
 
 
 def _leaves(model: BaseModel) -> list[tuple[str, Any]]:

@@ -155,7 +155,7 @@ class Account:
 
     def state(self) -> AccountState:
         """For the snapshot."""
-        indexes = {symbol: index.state() for symbol, index in self.indexes.items()}
+        indexes = {symbol: index.state() for symbol, index in self.indexes.items() if index.live or index.closed}
         return AccountState(self.name, self.free, self.locked, indexes)
 
     @classmethod

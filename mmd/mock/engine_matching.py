@@ -43,17 +43,18 @@ class Matcher:
         """Place an account's order that has passed the filters. Raises `Refusal` -2010, or LOT_SIZE for a quoteOrderQty."""
         book, instrument = self.books[new.symbol], self.instruments[new.symbol]
         index = self.accounts[new.account].index(new.symbol)
-        if new.client_order_id and index.is_live(new.client_order_id):
+        order_id = self.last_order_id + 1
+        client_order_id = new.client_order_id or f"order-{order_id}"
+        if index.is_live(client_order_id):
             raise Refusal(-2010, DUPLICATE_ORDER)
         if new.order_type is OrderType.LIMIT_MAKER and book.crosses(new.side, new.price_ticks):
             raise Refusal(-2010, WOULD_MATCH)
         lots = new.lots or lots_for_quote(book, instrument, new)
         limit_ticks = None if new.order_type is OrderType.MARKET else new.price_ticks
-        order_id = self.last_order_id + 1
         order = Order(
             order_id,
             new.account,
-            new.client_order_id or f"order-{order_id}",
+            client_order_id,
             new.symbol,
             new.side,
             new.order_type,

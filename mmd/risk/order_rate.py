@@ -72,6 +72,15 @@ class OrderRateBudget:
                 return False
         return True
 
+    def pressure(self, now_ns: int) -> float:
+        """Largest share of any order limit in use, ours or the venue's, 0 to 1 and above: what pacing goes by."""
+        self._slide(now_ns)
+        pressure = max(len(self._recent) / self._short_limit, self._day_count / self._day_limit)
+        for interval_ns, venue in self._venue.items():
+            if now_ns // interval_ns <= venue.period:
+                pressure = max(pressure, (venue.used + venue.since) / venue.allowed)
+        return pressure
+
     def record(self, now_ns: int, count: int = 1) -> None:
         """`count` orders are about to be written (a replacement is one, an amend and a cancel are none)."""
         self._slide(now_ns)

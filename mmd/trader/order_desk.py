@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from mmd.execution.quote_diff import AmendIntent, CancelIntent, DesiredQuote, PlaceIntent, ReplaceIntent, plan
+from mmd.execution.quote_diff import (
+    MISSING,
+    TOO_PASSIVE,
+    TOO_SMALL,
+    AmendIntent,
+    CancelIntent,
+    DesiredQuote,
+    PlaceIntent,
+    ReplaceIntent,
+    plan,
+)
 from mmd.execution.tracker import OrderTracker
 from mmd.quoting.quote import Quote
 from mmd.risk.checks import RiskView
@@ -12,6 +22,10 @@ from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
 from mmd.types.market import Side
 from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
+
+UNPACED = float("inf")
+PACING = {TOO_PASSIVE: 0.6, TOO_SMALL: 0.6, MISSING: 0.9}
+"""Share of the order budget beyond which an order for this reason waits, so that what is left serves to get out of danger."""
 
 Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent
 
@@ -37,8 +51,11 @@ class OrderDesk:
         intents = plan(desired, self._tracker, self._settings, now_ns)
         if intents:
             self._fill_view(desk, now_ns)
+            pressure = self._safeguards.order_rate.pressure(now_ns)
             for intent in intents:
-                self._carry_out(desk.instrument.symbol, intent, now_ns)
+                # Cancels and amends cost no budget; danger is mended to the last order of it (and then by a cancel).
+                if isinstance(intent, CancelIntent | AmendIntent) or pressure < PACING.get(intent.reason, UNPACED):
+                    self._carry_out(desk.instrument.symbol, intent, now_ns)
 
     def withdraw(self, desk: SymbolDesk, now_ns: int) -> None:
         """Cancel everything of ours in the symbol that is not being cancelled already. Cancels pass every check."""

@@ -29,12 +29,12 @@ class SymbolParameters(BaseModel):
     order_size_sigma: float = Field(default=2.4, gt=0, description="log standard deviation of market order quantities")
     order_size_max: float = Field(gt=0, description="largest market order, base units")
     limit_size: float = Field(gt=0, description="median quantity of a noise trader's limit order, base units")
-    limit_size_sigma: float = Field(default=1.2, gt=0, description="log standard deviation of limit order quantities")
+    limit_size_sigma: float = Field(default=1.7, gt=0, description="log standard deviation of limit order quantities")
     maker_size: float = Field(gt=0, description="median quantity of a maker's order at its best price, base units")
     volatility_bps: float = Field(
         default=0.07, gt=0, description="diffusion of the efficient price, bps per square root of a second"
     )
-    move_bps: float = Field(default=0.32, gt=0, description="scale of a sudden small move (Laplace), bps")
+    move_bps: float = Field(default=0.28, gt=0, description="scale of a sudden small move (Laplace), bps")
     common_lag_ms: int = Field(
         default=0, ge=0, le=5_000, description="how long after the first symbol the common factor arrives, ms"
     )
@@ -83,9 +83,9 @@ def _default_symbols() -> tuple[SymbolParameters, ...]:
             order_size_max=100,
             limit_size=0.8,
             maker_size=4.0,
-            volatility_bps=0.08,
-            move_bps=0.38,
-            common_lag_ms=150,
+            volatility_bps=0.13,
+            move_bps=0.33,
+            common_lag_ms=100,
         ),
     )
 
@@ -129,8 +129,8 @@ def _default_makers() -> tuple[MakerParameters, ...]:
 
 # Expected children of each kind by each kind (rows cause, columns follow): buy, sell, bid, ask, cancelled bid, cancelled ask.
 _DEFAULT_CHILDREN = (
-    (0.45, 0.04, 0.30, 0.15, 0.05, 0.25),
-    (0.04, 0.45, 0.15, 0.30, 0.25, 0.05),
+    (0.58, 0.03, 0.30, 0.15, 0.05, 0.25),
+    (0.03, 0.58, 0.15, 0.30, 0.25, 0.05),
     (0.02, 0.00, 0.25, 0.08, 0.10, 0.05),
     (0.00, 0.02, 0.08, 0.25, 0.05, 0.10),
     (0.00, 0.03, 0.12, 0.05, 0.20, 0.06),
@@ -155,14 +155,14 @@ class SimulationParameters(BaseModel):
     fast_volatility_sigma: float = Field(
         default=0.5, ge=0, le=1, description="standard deviation of the quick part of log volatility"
     )
-    fast_volatility_seconds: float = Field(default=25.0, gt=0, description="time in which the quick part reverts, s")
+    fast_volatility_seconds: float = Field(default=20.0, gt=0, description="time in which the quick part reverts, s")
     slow_volatility_sigma: float = Field(
         default=0.3, ge=0, le=1, description="standard deviation of the slow part of log volatility"
     )
     slow_volatility_seconds: float = Field(default=1_200.0, gt=0, description="time in which the slow part reverts, s")
     price_reversion_hours: float = Field(default=24.0, gt=0, description="time in which the price returns to its opening, hours")
 
-    market_order_rate: float = Field(default=1.6, gt=0, description="market orders of one side that nothing excited, 1/s")
+    market_order_rate: float = Field(default=1.3, gt=0, description="market orders of one side that nothing excited, 1/s")
     limit_order_rate: float = Field(default=2.0, gt=0, description="limit orders of one side that nothing excited, 1/s")
     limit_order_seconds: float = Field(default=16.0, gt=0, description="mean life of a noise trader's limit order, s")
     children: tuple[tuple[float, ...], ...] = Field(
@@ -197,13 +197,13 @@ class SimulationParameters(BaseModel):
         default=0.5, ge=0, le=1, description="share of looks without enough gain that join the touch instead"
     )
     foresight_ms: int = Field(default=900, ge=0, le=5_000, description="how far ahead makers with foresight look, ms")
-    foresight_noise_steps: float = Field(default=4.0, ge=0, description="standard deviation of the error in what they see, steps")
+    foresight_noise_steps: float = Field(default=6.0, ge=0, description="standard deviation of the error in what they see, steps")
     foresight_scale_steps: float = Field(default=5.0, gt=0, description="a move this large is seen as nearly certain, steps")
     foresight_withdrawal_steps: float = Field(default=1.5, ge=0, description="how far an endangered side withdraws at most, steps")
     foresight_size_lean: float = Field(
         default=0.8, ge=0, description="log of the quantity's factor at full outlook; its inverse on the other side"
     )
-    inventory_seconds: float = Field(default=20.0, gt=0, description="time in which a maker lays off its inventory elsewhere, s")
+    inventory_seconds: float = Field(default=8.0, gt=0, description="time in which a maker lays off its inventory elsewhere, s")
 
     @model_validator(mode="after")
     def _stable(self) -> SimulationParameters:

@@ -107,7 +107,7 @@ def check_totals(tracker: OrderTracker) -> None:
 
 
 @settings(max_examples=300)
-@given(steps=st.lists(st.one_of(COMMANDS, EVENTS, EVENTS, TIMES, QUOTES), max_size=60))
+@given(steps=st.lists(st.one_of(COMMANDS, EVENTS, EVENTS, TIMES, QUOTES), min_size=20, max_size=60))
 def test_totals_hold_whatever_comes(steps: list[object]) -> None:
     tracker = OrderTracker(ExecutionSettings(terminal_orders_kept=KEPT), prefix="mmd", session_epoch="e1")
     for step in steps:

@@ -136,15 +136,21 @@ class Story:
 
 
 KINDS = [
-    *["place", "arrive", "arrive", "arrive", "reply", "reply", "stream", "stream", "stream", "match", "match", "wait", "wait"],
-    *["cancel", "replace", "amend", "lose_request", "lose_reply", "give_up"],
+    *["place", "cancel", "replace", "amend", "match", "wait", "arrive", "reply", "stream", "lose_request", "lose_reply", "give_up"],
     *["disconnect", "connect", "take_report", "read_report", "clock"],
 ]
-STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 7), st.integers(1, 9)), max_size=80)
 
 
-@settings(max_examples=400, deadline=None)
-@given(steps=STEPS, clock_error_ms=st.integers(-1_500, 900))
+@st.composite
+def stories(draw: st.DrawFn) -> list[tuple[str, int, int]]:
+    """Each story is told of a few kinds of steps only: rare conjunctions turn up far sooner than when all happen in all."""
+    kinds = ["place", *draw(st.lists(st.sampled_from(KINDS), min_size=3, max_size=9))]
+    step = st.tuples(st.sampled_from(kinds), st.integers(0, 7), st.integers(1, 9))
+    return draw(st.lists(step, min_size=25, max_size=60))
+
+
+@settings(max_examples=600, deadline=None)
+@given(steps=stories(), clock_error_ms=st.integers(-1_500, 900))
 def test_exposure_is_never_under_counted_and_the_end_agrees(steps: list[tuple[str, int, int]], clock_error_ms: int) -> None:
     story = Story(clock_error_ms)
     for kind, index, lots in steps:

@@ -102,6 +102,15 @@ def test_updates_after_the_end_change_nothing() -> None:
     assert order.state is OrderState.CANCELLED
 
 
+def test_a_quantity_shrinks_only_by_an_amend_that_is_confirmed() -> None:
+    desk = Desk()
+    order = desk.place(lots=10)
+    desk.update(order, OrderStatus.NEW, lots=4)
+    assert desk.at_risk() == 10
+    desk.update(order, OrderStatus.NEW, lots=12)
+    assert desk.at_risk() == 12
+
+
 def test_an_older_update_does_not_take_back_what_is_filled() -> None:
     desk = Desk()
     order = desk.place()

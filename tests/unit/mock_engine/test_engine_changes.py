@@ -180,9 +180,9 @@ def test_amends_of_the_wrong_order() -> None:
     engine = funded()
     engine.place(limit(BUY, "100", "1", client_id="one"), 1)
     engine.place(limit(BUY, "100", "1", client_id="two"), 1)
-    with pytest.raises(Refusal, match="-2038 Unknown order sent."):
+    with pytest.raises(Refusal, match="-2038 Unknown order sent"):
         engine.amend("alice", SYMBOL, 2, client_order_id="three", lots=1)
-    with pytest.raises(Refusal, match="-2038 Duplicate order sent."):
+    with pytest.raises(Refusal, match="-2038 Duplicate order sent"):
         engine.amend("alice", SYMBOL, 2, client_order_id="one", lots=BTC.lots("0.5"), new_client_order_id="two")
     with pytest.raises(Refusal, match="-1013 Filter failure: NOTIONAL"):
         engine.amend("alice", SYMBOL, 2, client_order_id="one", lots=1)

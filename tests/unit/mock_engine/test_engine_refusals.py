@@ -149,11 +149,11 @@ def test_cancel_and_query_of_what_is_not_there() -> None:
         {},
     ]
     for ids in lookups:
-        with pytest.raises(Refusal, match="-2011 Unknown order sent."):
+        with pytest.raises(Refusal, match="-2011 Unknown order sent"):
             engine.cancel("alice", SYMBOL, 1, **ids)  # type: ignore[arg-type]
-        with pytest.raises(Refusal, match="-2013 Order does not exist."):
+        with pytest.raises(Refusal, match="-2013 Order does not exist"):
             engine.find_order("alice", SYMBOL, **ids)  # type: ignore[arg-type]
-    with pytest.raises(Refusal, match="-2011 Unknown order sent."):
+    with pytest.raises(Refusal, match="-2011 Unknown order sent"):
         engine.cancel("alice", SYMBOL, 1, order_id=closed.order_id)
     assert engine.find_order("alice", SYMBOL, client_order_id="gone") is closed
 

@@ -58,7 +58,7 @@ def test_an_unchanged_market_sends_nothing_and_a_moved_one_replaces() -> None:
         session.accept(order)
     session.commands.clear()
     assert session.touch(lots=5) == []
-    moved = session.touch(bid=6_001_000, ask=6_001_010)
+    moved = session.touch(bid=6_000_050, ask=6_000_060)
     assert len(of(ReplaceOrder, moved)) == 2
 
 
@@ -187,6 +187,7 @@ def test_an_order_left_by_an_earlier_session_is_cancelled_before_the_first_quote
     assert of(PlaceOrder, session.commands) == []
     session.give(OrderUpdate(session.now, "BTCUSDT", "mmd-s0-7", 55, Side.BUY, 5_990_000, 100, 0, OrderStatus.CANCELED, START))
     session.wait(2)
+    session.touch(lots=11)
     session.report(open_orders=(foreign,))
     assert len(of(PlaceOrder, session.commands)) == 2
 

@@ -1,0 +1,209 @@
+"""The control port: halt, resume, look, and be scraped. Loopback unless a token is set.
+
+A halt is never refused over a formality: a body that makes no sense halts all the same. What is refused is a caller that should
+not be here: a web page of another site, a name that was re-bound to this address, a missing token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from mmd.daemon.dispatcher import Dispatcher, ResumeRefused
+from mmd.daemon.metrics import ProcessSources, render_metrics
+from mmd.daemon.settings import ControlSettings, is_loopback
+from mmd.daemon.state_document import not_ready, state_document
+from mmd.types.control import HaltRecord
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 65_536
+MAX_REASON_LENGTH = 500
+DEFAULT_REASON = "operator request"
+ACTORS = frozenset({"http", "cli"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ControlError(RuntimeError):
+    """The control port cannot be opened."""
+
+
+class ControlServer:
+    """Serves one dispatcher. `url` is known after `start`."""
+
+    def __init__(self, settings: ControlSettings, sources: ProcessSources) -> None:
+        self._settings = settings
+        self._dispatcher: Dispatcher = sources.dispatcher
+        self._sources = sources
+        self._runner: web.AppRunner | None = None
+        self.port = settings.port
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        return f"http://{host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen. Raises `ControlError` when the port cannot be had."""
+        application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
+        application.add_routes(
+            [
+                web.post("/halt", self._halt),
+                web.post("/resume", self._resume),
+                web.get("/state", self._state),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self.stop()
+            raise ControlError(
+                f"control port {self._settings.host}:{self._settings.port} cannot be opened ({error.strerror or error}): "
+                "is another daemon running? Set control.port (MMD_CONTROL__PORT), 0 takes a free one"
+            ) from error
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close it."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    # ---- who may speak
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            status, text = refusal
+            log.warning("control request refused", path=request.path, status=status, why=text, remote=request.remote)
+            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+            return web.json_response({"error": text}, status=status, headers=headers)
+        return await handler(request)
+
+    def _refusal(self, request: web.Request) -> tuple[int, str] | None:
+        if request.path == "/healthz":
+            return None
+        token = self._settings.token
+        if token is not None:
+            given = request.headers.get("Authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
+                return 401, "a token is set: send it as 'Authorization: Bearer TOKEN'"
+        elif not self._is_our_name(request.host):
+            return 403, f"host {request.host!r} is not this machine's loopback name: use {self.url}"
+        if request.method == "POST" and not _same_site(request):
+            return 403, "a web page of another site may not control the daemon"
+        return None
+
+    def _is_our_name(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        return is_loopback(name) or name == self._settings.host
+
+    # ---- what they may say
+
+    async def _halt(self, request: web.Request) -> web.Response:
+        given = await _fields_of(request)
+        open_before = len(self._dispatcher.report().open_orders) if not self._dispatcher.failure else 0
+        record = self._dispatcher.halt(given.get("reason", "").strip()[:MAX_REASON_LENGTH] or DEFAULT_REASON, _actor(given))
+        gone = await self._orders_gone(_wait_seconds(given, self._settings.halt_wait_seconds))
+        open_after = -1 if self._dispatcher.failure else len(self._dispatcher.report().open_orders)
+        document = {
+            "halted": record.halted,
+            "record": msgspec.to_builtins(record),
+            "open_orders": open_before,
+            "confirmed_gone": gone,
+            "still_open": open_after,
+            "latched_on_disk": self._dispatcher.unwritten_halt is None,
+        }
+        return web.json_response(document, status=200 if gone else 202)
+
+    async def _orders_gone(self, wait_seconds: float) -> bool:
+        if self._dispatcher.failure:
+            return False
+        # Shielded: the future is shared by everybody who waits.
+        gone = asyncio.shield(self._dispatcher.when_orders_gone())
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await gone
+        except TimeoutError:
+            return False
+        return True
+
+    async def _resume(self, request: web.Request) -> web.Response:
+        given = await _fields_of(request)
+        try:
+            record = self._dispatcher.resume(given.get("reason", "")[:MAX_REASON_LENGTH], _actor(given))
+        except ResumeRefused as refused:
+            return web.json_response({"error": str(refused)}, status=409 if refused.conflict else 400)
+        return web.json_response({"halted": record.halted, "record": _record(record)})
+
+    async def _state(self, request: web.Request) -> web.Response:
+        body = msgspec.json.encode(state_document(self._sources))
+        return web.Response(body=body, content_type="application/json")
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        why = not_ready(self._dispatcher)
+        return web.json_response({"ready": not why, "why": why}, status=503 if why else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=render_metrics(self._sources), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+
+def _same_site(request: web.Request) -> bool:
+    """Browsers say where a request comes from; other programs say nothing, and are let in."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+async def _fields_of(request: web.Request) -> dict[str, str]:
+    """Fields of query, form or JSON body, whichever there is. What cannot be read is left out, and logged."""
+    given = dict(request.query)
+    try:
+        if request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+            given.update({name: value for name, value in (await request.post()).items() if isinstance(value, str)})
+        elif request.can_read_body:
+            document: Any = msgspec.json.decode(await request.read())
+            if isinstance(document, dict):
+                given.update({str(name): str(value) for name, value in document.items() if value is not None})
+    except (msgspec.MsgspecError, ValueError, web.HTTPException) as error:
+        log.warning("the body of a control request makes no sense", path=request.path, error=str(error))
+    return given
+
+
+def _actor(given: dict[str, str]) -> str:
+    actor = given.get("actor", "http")
+    return actor if actor in ACTORS else "http"
+
+
+def _wait_seconds(given: dict[str, str], default: float) -> float:
+    try:
+        wait = float(given.get("wait", default))
+    except ValueError:
+        return default
+    return min(max(wait, 0.0), 30.0) if wait == wait else default
+
+
+def _record(record: HaltRecord) -> Any:
+    return msgspec.to_builtins(record)

@@ -1,0 +1,276 @@
+"""Events into the core, its commands out again, in order; and what is done when the core, the disk or the adapter fails.
+
+The latch and the checkpoint are on disk before any later command of the same event leaves. A core that raised is not asked again:
+the latch is written, what it knew to be open is cancelled, and the process is told to leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from mmd.daemon.checkpoint import CheckpointFile
+from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.latency import StageClock
+from mmd.exchanges.adapter import VenueCommand
+from mmd.types.control import Exit, HaltRecord, HaltRequest, PersistHalt, PersistLedger, ResumeRequest
+from mmd.types.market import BatchEnd, DepthUpdate, FeedStatus, MarketTrade, TouchUpdate
+from mmd.types.orders import (
+    AmendOrder,
+    CancelOrder,
+    ExternalBalanceChange,
+    OrderChannelStatus,
+    PlaceOrder,
+    RateLimited,
+    ReconciliationFailed,
+    ReplaceOrder,
+)
+from mmd.types.report import TraderReport
+from mmd.types.stages import Stage
+
+log = structlog.get_logger(__name__)
+
+STREAMED = frozenset({TouchUpdate, DepthUpdate, MarketTrade})
+LOGGED = frozenset({FeedStatus, OrderChannelStatus, ExternalBalanceChange, RateLimited, ReconciliationFailed})
+ORDERS = frozenset({PlaceOrder, ReplaceOrder, CancelOrder, AmendOrder})
+RISING = frozenset({PlaceOrder, ReplaceOrder})
+"""Commands that may add to what is at risk."""
+
+
+class Core(Protocol):
+    """The trader, or anything that behaves like it."""
+
+    def on_event(self, event: Any) -> Sequence[Any]:
+        """Handle one event, return commands."""
+
+    def report(self, now_ns: int) -> TraderReport:
+        """The core's account of itself."""
+
+
+class ResumeRefused(ValueError):
+    """The halt cannot be lifted now; the text says why. `conflict` tells a wrong moment from a wrong request."""
+
+    def __init__(self, text: str, *, conflict: bool) -> None:
+        super().__init__(text)
+        self.conflict = conflict
+
+
+class Dispatcher:
+    """Call it with an event. `send` carries out a venue command; `clock_ns` gives UTC ns."""
+
+    def __init__(
+        self,
+        core: Core,
+        send: Callable[[VenueCommand], None],
+        halt_file: HaltFile,
+        checkpoint: CheckpointFile,
+        stages: StageClock,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.core = core
+        self._send = send
+        self._halt_file = halt_file
+        self._checkpoint = checkpoint
+        self._stages = stages
+        self._clock_ns = clock_ns
+        self._batch_open = False
+        self._follow_up: HaltRequest | None = None
+        self._orders_gone: asyncio.Future[None] | None = None
+        self.unwritten_halt: HaltRecord | None = None
+        """A latch that the disk would not take: kept until it does."""
+        self.unwritten_ledger: bytes | None = None
+        self.last_batch_ns = 0
+        self.checkpoints_written = 0
+        self.failure: str = ""
+        """Why the core is not asked any more."""
+        loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[str] = loop.create_future()
+        self.exited: asyncio.Future[str] = loop.create_future()
+
+    def __call__(self, event: Any) -> None:
+        """Handle one event to the end. Raises nothing: what fails in here halts."""
+        if self.failure:
+            return
+        kind = type(event)
+        streamed = kind in STREAMED
+        self._time_arrival(event, streamed, kind is BatchEnd)
+        try:
+            commands = self.core.on_event(event)
+        except Exception as error:  # noqa: BLE001 (whatever it was: the core cannot be trusted any more)
+            self._core_failed(error, event)
+            return
+        if streamed:
+            self._stages.lap(Stage.BOOK)
+        if commands:
+            self._carry_out(commands, event.receive_ns if kind is BatchEnd else 0)
+        if kind is BatchEnd:
+            self._batch_open = False
+            self.last_batch_ns = event.receive_ns
+        elif kind in LOGGED:
+            log.info("venue event", event_type=kind.__name__, detail=repr(event))
+        if self._orders_gone is not None and not streamed:
+            self._tell_when_gone()
+        if self._follow_up is not None and self._follow_up is not event:
+            request = self._follow_up
+            self(request)
+            # What failed while halting is logged; a halt needs no second one.
+            self._follow_up = None
+
+    # ---- what people ask for
+
+    def report(self) -> TraderReport:
+        """The core's account of itself, now."""
+        return self.core.report(self._clock_ns())
+
+    def halt(self, reason: str, actor: str) -> HaltRecord:
+        """Halt; returns the record that stands, which is the first cause if it was halted already."""
+        now_ns = self._clock_ns()
+        self(HaltRequest(now_ns, reason, actor))
+        if self.failure:
+            return self._latch_directly(reason, actor)
+        return self.core.report(now_ns).halt
+
+    def resume(self, reason: str, actor: str) -> HaltRecord:
+        """Lift the halt. Raises `ResumeRefused`."""
+        if not reason.strip():
+            raise ResumeRefused("resume needs a reason: say what was found and mended", conflict=False)
+        if self.failure:
+            raise ResumeRefused(f"the core failed and the process is leaving: {self.failure}", conflict=True)
+        if self._halt_file.operator_request() is not None:
+            raise ResumeRefused(
+                f"remove the file {self._halt_file.operator_file} first: it would halt again at once", conflict=True
+            )
+        now_ns = self._clock_ns()
+        record = self.core.report(now_ns).halt
+        if not record.halted:
+            raise ResumeRefused("nothing to resume: not halted", conflict=True)
+        self(ResumeRequest(now_ns, reason, actor))
+        return self.core.report(now_ns).halt
+
+    def when_orders_gone(self) -> asyncio.Future[None]:
+        """Resolves when the core knows no order of ours to be open or unknown. One future serves all who wait."""
+        if self._orders_gone is None:
+            self._orders_gone = asyncio.get_running_loop().create_future()
+        gone = self._orders_gone
+        self._tell_when_gone()
+        return gone
+
+    def write_what_is_left(self) -> None:
+        """Try the disk again with what it would not take. Called by the timer."""
+        if self.unwritten_halt is not None:
+            self._persist_halt(self.unwritten_halt)
+        if self.unwritten_ledger is not None:
+            self._persist_ledger(self.unwritten_ledger)
+
+    # ---- commands
+
+    def _time_arrival(self, event: Any, streamed: bool, batch_end: bool) -> None:
+        if streamed:
+            if self._batch_open:
+                self._stages.lap(Stage.DECODE)
+            else:
+                self._batch_open = True
+                self._stages.stages[Stage.DECODE].record(self._clock_ns() - event.receive_ns)
+                self._stages.start()
+        elif not batch_end:
+            self._stages.start()
+
+    def _carry_out(self, commands: Sequence[Any], batch_receive_ns: int) -> None:
+        ordered = False
+        withheld = False
+        for command in commands:
+            kind = type(command)
+            if kind in ORDERS:
+                if withheld and kind in RISING:
+                    continue
+                ordered = True
+                self._send_safely(command)
+            elif kind is PersistLedger:
+                withheld = not self._persist_ledger(command.document) or withheld
+            elif kind is PersistHalt:
+                self._persist_halt(command.record)
+            elif kind is Exit:
+                if not self.exited.done():
+                    self.exited.set_result(command.detail)
+            else:
+                self._send_safely(command)
+        if ordered:
+            self._stages.lap(Stage.SEND)
+            if batch_receive_ns:
+                self._stages.tick_to_quote.record(self._clock_ns() - batch_receive_ns)
+
+    def _send_safely(self, command: VenueCommand) -> None:
+        try:
+            self._send(command)
+        except Exception as error:
+            # Adapters never raise for I/O: this is a fault.
+            log.critical("the adapter refused a command", command=repr(command), exc_info=error)
+            self._halt_next(f"the adapter could not carry out {type(command).__name__}: {type(error).__name__}: {error}")
+
+    def _persist_ledger(self, document: bytes) -> bool:
+        try:
+            self._checkpoint.write(document)
+        except OSError as error:
+            if self.unwritten_ledger is None:
+                log.critical("the checkpoint cannot be written", error=str(error))
+                self._halt_next(f"the checkpoint cannot be written: {error}")
+            self.unwritten_ledger = document
+            return False
+        self.checkpoints_written += 1
+        self.unwritten_ledger = None
+        return True
+
+    def _persist_halt(self, record: HaltRecord) -> None:
+        try:
+            self._halt_file.write(record)
+        except OSError as error:
+            # Halted in memory all the same; whatever comes, the process must not be restarted into quoting.
+            if self.unwritten_halt is None:
+                log.critical("the halt latch cannot be written; it will be tried again", error=str(error))
+            self.unwritten_halt = record
+            return
+        self.unwritten_halt = None
+        log.warning("halted" if record.halted else "resumed", reason=record.reason, actor=record.actor)
+
+    def _halt_next(self, reason: str) -> None:
+        if self._follow_up is None:
+            self._follow_up = HaltRequest(self._clock_ns(), reason, "core")
+
+    def _tell_when_gone(self) -> None:
+        if self._orders_gone is not None and not self.core.report(self._clock_ns()).open_orders:
+            if not self._orders_gone.done():
+                self._orders_gone.set_result(None)
+            self._orders_gone = None
+
+    # ---- the core failed
+
+    def _core_failed(self, error: Exception, event: Any) -> None:
+        self.failure = f"the core raised {type(error).__name__} on {type(event).__name__}: {error}"
+        log.critical("the core failed; cancelling everything and leaving", event=repr(event)[:500], exc_info=error)
+        self._latch_directly(self.failure, "core")
+        self._cancel_what_was_open()
+        if not self.failed.done():
+            self.failed.set_result(self.failure)
+
+    def _latch_directly(self, reason: str, actor: str) -> HaltRecord:
+        record = HaltRecord(halted=True, reason=reason, actor=actor, time_ns=self._clock_ns())
+        try:
+            return self._halt_file.latch(record)
+        except OSError as error:
+            log.critical("the halt latch cannot be written", error=str(error))
+            self.unwritten_halt = record
+            return record
+
+    def _cancel_what_was_open(self) -> None:
+        now_ns = self._clock_ns()
+        try:
+            orders = self.core.report(now_ns).open_orders
+        except Exception as error:
+            # The process asks the venue itself next.
+            log.critical("the failed core cannot name its open orders", exc_info=error)
+            return
+        for order in orders:
+            self._send_safely(CancelOrder(now_ns, order.client_order_id, order.symbol))

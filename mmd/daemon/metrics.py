@@ -1,0 +1,296 @@
+"""Prometheus metrics, built when somebody scrapes: from the core's report, the adapter's counters and the histograms.
+
+`METRICS` is the one list of them; the documentation's table is made from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from mmd import __version__
+from mmd.daemon.collection import CollectionSchedule
+from mmd.daemon.dispatcher import Dispatcher
+from mmd.daemon.latency import LatencyHistogram, StageClock
+from mmd.daemon.loop_watch import StallWatchdog
+from mmd.exchanges.adapter import AdapterCounters
+from mmd.types.report import SymbolReport, TraderReport
+from mmd.types.stages import Stage
+
+SECOND_NS = 1e9
+BOUNDS_US = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000)
+GAUGES_OF_ADAPTER = frozenset({"requests_in_flight"})
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+Families = dict[str, Family]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric: its name as it is scraped, kind, meaning and labels."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_ADAPTER_HELP = {
+    "frames": "Websocket frames received.",
+    "bytes_received": "Bytes of websocket frames received.",
+    "malformed": "Messages that could not be understood.",
+    "ignored": "Messages that concern nothing we follow.",
+    "reconnects": "Connections made anew.",
+    "connect_failures": "Attempts to connect that failed.",
+    "requests_sent": "Order requests written.",
+    "requests_in_flight": "Order requests that await their reply.",
+    "requests_timed_out": "Order requests without a reply in time: their outcome is unknown.",
+    "rest_requests": "REST requests made.",
+    "rest_errors": "REST requests that failed.",
+    "rate_limited": "Times the venue bade us wait.",
+}
+
+
+def _adapter_metrics() -> Iterator[Metric]:
+    for field in fields(AdapterCounters):
+        gauge = field.name in GAUGES_OF_ADAPTER
+        name = f"mmd_adapter_{field.name}" if gauge else f"mmd_adapter_{field.name}_total"
+        yield Metric(name, "gauge" if gauge else "counter", _ADAPTER_HELP.get(field.name, field.name.replace("_", " ")))
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("mmd_build_info", "gauge", "1; the labels tell version, mode and session.", ("version", "mode", "session")),
+    Metric("mmd_halted", "gauge", "1 while the halt latch is set."),
+    Metric("mmd_halt_changed_timestamp_seconds", "gauge", "UTC time of the newest halt or resume; 0 when there was none."),
+    Metric("mmd_paused", "gauge", "1 for each pause that holds now.", ("reason", "symbol")),
+    Metric("mmd_pauses_total", "counter", "Pauses begun.", ("reason",)),
+    Metric("mmd_ticks_total", "counter", "Market data messages taken into a book.", ("symbol",)),
+    Metric("mmd_steps_total", "counter", "Steps: changes of the touch and trades.", ("symbol",)),
+    Metric("mmd_quotes_total", "counter", "Quotes made.", ("symbol",)),
+    Metric("mmd_fills_total", "counter", "Trades of ours.", ("symbol",)),
+    Metric("mmd_sequence_gaps_total", "counter", "Gaps found in the depth stream.", ("symbol",)),
+    Metric("mmd_resyncs_total", "counter", "Books built anew from a snapshot.", ("symbol",)),
+    Metric("mmd_book_valid", "gauge", "1 while the book may be quoted on.", ("symbol",)),
+    Metric("mmd_data_age_seconds", "gauge", "Age of the newest market data by receive time.", ("symbol",)),
+    Metric("mmd_feed_lag_seconds", "gauge", "How far the feed lags behind its own best.", ("symbol",)),
+    Metric("mmd_bid_price", "gauge", "Best bid, quote units.", ("symbol",)),
+    Metric("mmd_ask_price", "gauge", "Best ask, quote units.", ("symbol",)),
+    Metric("mmd_quote_price", "gauge", "Price of our newest quote, quote units.", ("symbol", "side")),
+    Metric("mmd_quote_size_base", "gauge", "Size of our newest quote, base units.", ("symbol", "side")),
+    Metric("mmd_quote_fair_price", "gauge", "Fair price behind our newest quote, quote units.", ("symbol",)),
+    Metric("mmd_quote_confidence_ratio", "gauge", "Confidence of the newest quote, 0 to 1.", ("symbol",)),
+    Metric("mmd_quote_attribution_ticks", "gauge", "How many ticks of the newest quote came from which part.", ("symbol", "part")),
+    Metric("mmd_position_base", "gauge", "Position, base units.", ("symbol",)),
+    Metric("mmd_pnl_quote", "gauge", "PnL of this ledger after fees, quote units.", ("symbol",)),
+    Metric("mmd_realised_pnl_quote", "gauge", "Realised part of it, before fees.", ("symbol",)),
+    Metric("mmd_unrealised_pnl_quote", "gauge", "Unrealised part of it.", ("symbol",)),
+    Metric("mmd_fees_quote", "gauge", "Fees paid (rebates negative), quote units.", ("symbol",)),
+    Metric("mmd_markout_bps", "gauge", "Mean markout of our fills, bps, positive is good.", ("symbol", "horizon")),
+    Metric("mmd_feature_value", "gauge", "Newest value of a feature.", ("symbol", "feature")),
+    Metric("mmd_prediction_value", "gauge", "Newest output of a network.", ("symbol", "output")),
+    Metric("mmd_orders_sent_total", "counter", "Orders sent (placed or replaced)."),
+    Metric("mmd_open_orders", "gauge", "Orders of ours that are open, pending or unknown.", ("symbol", "side")),
+    Metric("mmd_risk_denials_total", "counter", "Orders denied locally, by first failing check.", ("reason",)),
+    Metric("mmd_rejections_total", "counter", "Orders refused by the venue, by its error code.", ("code",)),
+    Metric("mmd_gate_refusals_total", "counter", "Predictions not used, by reason.", ("reason",)),
+    Metric("mmd_reconciliations_total", "counter", "Comparisons with the venue's books and what they brought.", ("outcome",)),
+    Metric("mmd_loss_used_quote", "gauge", "Loss since the start of the day, quote units."),
+    Metric("mmd_drawdown_quote", "gauge", "Fall from the highest PnL, quote units."),
+    Metric("mmd_limit_used_ratio", "gauge", "Share of a limit in use; 1 is the limit.", ("limit",)),
+    Metric("mmd_stage_seconds", "histogram", "Time spent in each stage of a tick.", ("stage",)),
+    Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the orders it caused being written."),
+    *_adapter_metrics(),
+    Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
+    Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
+    Metric("mmd_checkpoints_total", "counter", "Checkpoints written."),
+    Metric("mmd_state_unwritten", "gauge", "1 while latch or checkpoint could not be written to disk."),
+    Metric("mmd_collections_total", "counter", "Garbage collections made."),
+    Metric("mmd_collection_seconds_total", "counter", "Time they took."),
+    Metric("mmd_tasks", "gauge", "Tasks of the event loop."),
+    Metric("mmd_resident_memory_bytes", "gauge", "Memory in use."),
+    Metric("mmd_cpu_seconds_total", "counter", "CPU time, user and system."),
+    Metric("mmd_start_timestamp_seconds", "gauge", "UTC time at which the process began."),
+)
+
+
+class ProcessSources(msgspec.Struct, frozen=True):
+    """Everything of the process that metrics and /state read."""
+
+    dispatcher: Dispatcher
+    counters: AdapterCounters
+    stages: StageClock
+    loop_lag: LatencyHistogram
+    watchdog: StallWatchdog
+    collection: CollectionSchedule
+    started_ns: int
+
+
+class DaemonCollector(Collector):
+    """Yields every metric of `METRICS`, those without samples included."""
+
+    def __init__(self, sources: ProcessSources) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[Family]:
+        """Names only, so that registering asks the core nothing."""
+        return _families().values()
+
+    def collect(self) -> Iterable[Family]:
+        """One scrape."""
+        families = _families()
+        report = self._sources.dispatcher.report()
+        _trader(families, report)
+        for symbol in report.symbols:
+            _symbol(families, symbol)
+        _latencies(families, self._sources)
+        _adapter(families, self._sources.counters)
+        _process(families, self._sources)
+        return families.values()
+
+
+def render_metrics(sources: ProcessSources) -> bytes:
+    """The text of one scrape."""
+    registry = CollectorRegistry()
+    registry.register(DaemonCollector(sources))
+    return generate_latest(registry)
+
+
+def resident_bytes() -> int:
+    """Memory in use now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _families() -> Families:
+    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
+    return {metric.name: kinds[metric.kind](metric.name, metric.help, labels=metric.labels) for metric in METRICS}
+
+
+def _put(families: Families, name: str, value: float, *labels: str) -> None:
+    family = families[name]
+    assert not isinstance(family, HistogramMetricFamily)
+    family.add_metric(labels, value)
+
+
+def _put_histogram(families: Families, name: str, histogram: LatencyHistogram, labels: Sequence[str] = ()) -> None:
+    family = families[name]
+    assert isinstance(family, HistogramMetricFamily)
+    counts = histogram.cumulative([bound * 1000 for bound in BOUNDS_US])
+    buckets = [(str(bound / 1e6), float(count)) for bound, count in zip(BOUNDS_US, counts, strict=True)]
+    family.add_metric(labels, [*buckets, ("+Inf", float(histogram.n))], histogram.total_ns / SECOND_NS)
+
+
+def _trader(families: Families, report: TraderReport) -> None:
+    _put(families, "mmd_build_info", 1, __version__, report.mode, report.session)
+    _put(families, "mmd_halted", report.halt.halted)
+    _put(families, "mmd_halt_changed_timestamp_seconds", report.halt.time_ns / SECOND_NS)
+    for pause in report.pauses:
+        reason, _, symbol = pause.partition(":")
+        _put(families, "mmd_paused", 1, reason, symbol)
+    _put(families, "mmd_orders_sent_total", report.orders_sent)
+    open_orders: dict[tuple[str, str], int] = {}
+    for order in report.open_orders:
+        key = (order.symbol, order.side.lower())
+        open_orders[key] = open_orders.get(key, 0) + 1
+    for line in report.symbols:
+        for side in ("buy", "sell"):
+            _put(families, "mmd_open_orders", open_orders.get((line.symbol, side), 0), line.symbol, side)
+    _put(families, "mmd_loss_used_quote", report.loss_used)
+    _put(families, "mmd_drawdown_quote", report.drawdown)
+    for name, counts in (
+        ("mmd_pauses_total", report.pause_counts),
+        ("mmd_risk_denials_total", report.risk_denials),
+        ("mmd_rejections_total", report.rejections),
+        ("mmd_gate_refusals_total", report.gate_refusals),
+        ("mmd_reconciliations_total", report.reconciliations),
+        ("mmd_limit_used_ratio", report.limits_used),
+    ):
+        for label, value in counts.items():
+            _put(families, name, value, label)
+
+
+def _symbol(families: Families, line: SymbolReport) -> None:
+    for name, value in (
+        ("mmd_ticks_total", line.ticks),
+        ("mmd_steps_total", line.steps),
+        ("mmd_quotes_total", line.quotes),
+        ("mmd_fills_total", line.fills),
+        ("mmd_sequence_gaps_total", line.sequence_gaps),
+        ("mmd_resyncs_total", line.resyncs),
+        ("mmd_book_valid", line.book_valid),
+        ("mmd_data_age_seconds", line.data_age_ns / SECOND_NS),
+        ("mmd_feed_lag_seconds", line.feed_lag_ns / SECOND_NS),
+        ("mmd_bid_price", line.bid),
+        ("mmd_ask_price", line.ask),
+        ("mmd_position_base", line.position),
+        ("mmd_pnl_quote", line.pnl),
+        ("mmd_realised_pnl_quote", line.realised),
+        ("mmd_unrealised_pnl_quote", line.unrealised),
+        ("mmd_fees_quote", line.fees),
+    ):
+        _put(families, name, value, line.symbol)
+    for name, values in (
+        ("mmd_markout_bps", line.markouts_bps),
+        ("mmd_feature_value", line.features),
+        ("mmd_prediction_value", line.predictions),
+    ):
+        for label, number in values.items():
+            _put(families, name, number, line.symbol, label)
+    _quote(families, line)
+
+
+def _quote(families: Families, line: SymbolReport) -> None:
+    quote = line.quote
+    if quote is None:
+        return
+    for side, price, size in (("buy", quote.bid, quote.bid_quantity), ("sell", quote.ask, quote.ask_quantity)):
+        _put(families, "mmd_quote_price", price, line.symbol, side)
+        _put(families, "mmd_quote_size_base", size, line.symbol, side)
+    _put(families, "mmd_quote_fair_price", quote.fair, line.symbol)
+    _put(families, "mmd_quote_confidence_ratio", quote.confidence, line.symbol)
+    for part, ticks in quote.attribution_ticks.items():
+        _put(families, "mmd_quote_attribution_ticks", ticks, line.symbol, part)
+
+
+def _latencies(families: Families, sources: ProcessSources) -> None:
+    for stage in Stage:
+        _put_histogram(families, "mmd_stage_seconds", sources.stages.stages[stage], (stage.name.lower(),))
+    _put_histogram(families, "mmd_tick_to_quote_seconds", sources.stages.tick_to_quote)
+    _put_histogram(families, "mmd_loop_lag_seconds", sources.loop_lag)
+
+
+def _adapter(families: Families, counters: AdapterCounters) -> None:
+    for metric, field in zip(_adapter_metrics(), fields(counters), strict=True):
+        _put(families, metric.name, getattr(counters, field.name))
+
+
+def _process(families: Families, sources: ProcessSources) -> None:
+    dispatcher, collection = sources.dispatcher, sources.collection
+    unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
+    for name, value in (
+        ("mmd_watchdog_stalls_total", sources.watchdog.stalls),
+        ("mmd_checkpoints_total", dispatcher.checkpoints_written),
+        ("mmd_state_unwritten", unwritten),
+        ("mmd_collections_total", collection.collections),
+        ("mmd_collection_seconds_total", collection.total_ns / SECOND_NS),
+        ("mmd_tasks", len(asyncio.all_tasks())),
+        ("mmd_resident_memory_bytes", resident_bytes()),
+        ("mmd_cpu_seconds_total", cpu_seconds()),
+        ("mmd_start_timestamp_seconds", sources.started_ns / SECOND_NS),
+    ):
+        _put(families, name, value)

@@ -1,0 +1,273 @@
+"""The daemon: one process, one event loop, one venue. Puts the parts together, leaves in order, and says what it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
+from mmd.daemon.collection import CollectionSchedule
+from mmd.daemon.control import ControlServer
+from mmd.daemon.dispatcher import Dispatcher
+from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.latency import LatencyHistogram, StageClock
+from mmd.daemon.loop_watch import StallWatchdog
+from mmd.daemon.metrics import ProcessSources
+from mmd.daemon.pulse import Pulse, PulseParts
+from mmd.daemon.settings import Settings
+from mmd.daemon.state_lock import StateLock
+from mmd.daemon.summary import Ending, Summary, summarise
+from mmd.daemon.venue_audit import AuditError, VenueOrder, open_orders_at_venue
+from mmd.exchanges.adapter import ExchangeAdapter, adapter_factory
+from mmd.execution.client_order_ids import base36
+from mmd.trader import Trader, TraderConfig
+from mmd.types.control import HaltRequest, Shutdown
+from mmd.types.instrument import Instrument
+from mmd.types.orders import CancelOrder
+from mmd.types.report import TraderReport
+
+log = structlog.get_logger(__name__)
+
+SECOND_NS = 1_000_000_000
+CANCEL_ROUND_SECONDS = 0.25
+"""Between two looks at the venue while the last orders are being cancelled."""
+
+EXIT_CLEAN = 0
+EXIT_FAILED = 1
+EXIT_ORDERS_LEFT = 3
+
+
+async def run_daemon(
+    settings: Settings,
+    *,
+    seconds: float | None = None,
+    on_report: Callable[[TraderReport], None] | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> Summary:
+    """Trade until a signal, a fault, or for `seconds`. `on_ready` hears the control port's URL once it listens.
+
+    Raises `StateLockError`, `CheckpointError`, `AdapterError`, `SigningKeyError`, `ControlError` or `OSError` when it
+    cannot start; nothing was sent then.
+    """
+    with StateLock(settings.state_dir):
+        daemon = Daemon(settings)
+        try:
+            await daemon.prepare(on_report)
+            if on_ready is not None:
+                on_ready(daemon.control_url)
+            return await daemon.trade(seconds)
+        finally:
+            await daemon.close()
+
+
+class Daemon:
+    """The parts of one run. `prepare`, then `trade`, then `close`, whatever happened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._halt_file = HaltFile(settings.state_dir)
+        self._checkpoint = CheckpointFile(settings.state_dir, settings.account)
+        self._stages = StageClock()
+        self._loop_lag = LatencyHistogram()
+        self._collection = CollectionSchedule(settings.process.collect_interval_seconds)
+        self._watchdog = StallWatchdog(self._halt_file, limit_seconds=settings.process.stall_seconds, clock_ns=time.time_ns)
+        self._started_ns = time.time_ns()
+        self._begun = time.monotonic()
+        self._abandoned: asyncio.Future[str] = self._loop.create_future()
+        self._leaving = False
+        self._closers: list[Callable[[], Any]] = []
+        self.adapter: ExchangeAdapter
+        self.dispatcher: Dispatcher
+        self._control: ControlServer
+
+    @property
+    def control_url(self) -> str:
+        """Where the control port listens."""
+        return self._control.url
+
+    # ---- coming
+
+    async def prepare(self, on_report: Callable[[TraderReport], None] | None) -> None:
+        """Everything but speaking to the venue about orders. Raises as `run_daemon`."""
+        settings = self._settings
+        checkpoint = self._checkpoint.read()
+        halt = self._halt_file.read(self._started_ns)
+        self.adapter = adapter_factory(settings.venue)(
+            settings.exchange,
+            settings.symbols,
+            clock_ns=time.time_ns,
+            on_failure=self._on_adapter_failure,
+            random=random.Random(),
+        )
+        self._closers.append(self.adapter.close)
+        core = self._make_core(await self.adapter.load_instruments(), checkpoint, halt)
+        self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
+        sources = ProcessSources(
+            self.dispatcher,
+            self.adapter.counters,
+            self._stages,
+            self._loop_lag,
+            self._watchdog,
+            self._collection,
+            self._started_ns,
+        )
+        self._control = ControlServer(settings.control, sources)
+        await self._control.start()
+        self._closers.append(self._control.stop)
+        self._watchdog.start()
+        self._closers.append(self._watchdog.stop)
+        self._start_pulse(on_report)
+        self._collection.start(self._started_ns)
+        self._closers.append(self._collection.stop)
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._closers.append(lambda: self._loop.set_exception_handler(None))
+        if halt is not None and halt.halted:
+            log.warning("starting halted: nothing is quoted until `mmd resume`", reason=halt.reason, actor=halt.actor)
+
+    def _make_core(self, instruments: Mapping[str, Instrument], checkpoint: Mapping[str, Any] | None, halt: Any) -> Trader:
+        settings = self._settings
+        config = TraderConfig(
+            mode=settings.mode,
+            session=base36(self._started_ns // 1_000_000),
+            client_order_id_prefix=settings.client_order_id_prefix,
+            quoting=settings.quoting,
+            execution=settings.execution,
+            risk=settings.risk,
+            reconciliation=settings.reconciliation,
+        )
+        try:
+            return Trader(config, instruments, checkpoint=checkpoint, halt=halt, stages=self._stages)
+        except (KeyError, TypeError, ValueError) as error:
+            if checkpoint is None:
+                raise
+            raise CheckpointError(
+                f"checkpoint {self._checkpoint.path} does not fit this program ({type(error).__name__}: {error})"
+            ) from error
+
+    def _start_pulse(self, on_report: Callable[[TraderReport], None] | None) -> None:
+        parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)
+        interval = self._settings.process.timer_interval_ms / 1000
+        pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=on_report)
+        pulse.start()
+        self._closers.append(pulse.stop)
+
+    def _take_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        handlers: dict[int, Callable[[], None]] = {
+            signal.SIGTERM: lambda: self.leave("SIGTERM"),
+            signal.SIGINT: lambda: self.leave("SIGINT"),
+            signal.SIGUSR1: lambda: self._halt("SIGUSR1", "signal"),
+        }
+        for number, handler in handlers.items():
+            self._loop.add_signal_handler(number, handler)
+            self._closers.append(lambda number=number: self._loop.remove_signal_handler(number))
+
+    # ---- trading
+
+    async def trade(self, seconds: float | None) -> Summary:
+        """Connect and trade until it is time to leave; then leave."""
+        self._take_signals()
+        await self.adapter.start(self.dispatcher)
+        log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url)
+        if seconds is not None:
+            time_up = self._loop.call_later(seconds, self.leave, f"{seconds:g} s are over")
+            self._closers.append(time_up.cancel)
+        over = (self.dispatcher.exited, self.dispatcher.failed, self._abandoned)
+        await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        ending = await self._end()
+        log.info("leaving", exit_code=ending.exit_code, detail=ending.detail)
+        return summarise(self._last_report(), self._stages, ending, time.monotonic() - self._begun)
+
+    def leave(self, reason: str) -> None:
+        """Cancel everything and go; asked twice, go at once."""
+        if self._leaving:
+            self._abandon(f"{reason}, asked for the second time")
+            return
+        self._leaving = True
+        log.info("asked to leave", reason=reason)
+        self.dispatcher(Shutdown(time.time_ns(), reason))
+        deadline = self._settings.process.shutdown_deadline_seconds
+        overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
+        self._closers.append(overdue.cancel)
+
+    def _abandon(self, why: str) -> None:
+        if not self._abandoned.done():
+            self._abandoned.set_result(why)
+
+    # ---- leaving
+
+    async def _end(self) -> Ending:
+        open_orders = await self._sweep()
+        if self.dispatcher.failed.done():
+            return Ending(EXIT_FAILED, self.dispatcher.failed.result(), open_orders)
+        detail = self.dispatcher.exited.result() if self.dispatcher.exited.done() else self._abandoned.result()
+        if open_orders is None:
+            return Ending(EXIT_ORDERS_LEFT, f"{detail}; the venue could not be asked what is still open", None)
+        if open_orders:
+            left = ", ".join(f"{order.side} {order.symbol} {order.client_order_id}" for order in open_orders)
+            return Ending(EXIT_ORDERS_LEFT, f"{detail}; still open: {left}", open_orders)
+        return Ending(EXIT_CLEAN if self.dispatcher.exited.done() else EXIT_ORDERS_LEFT, detail, open_orders)
+
+    async def _sweep(self) -> tuple[VenueOrder, ...] | None:
+        """Ask the venue what is open of ours and cancel it, until nothing is or the deadline has passed."""
+        settings = self._settings
+        deadline = self._loop.time() + settings.process.shutdown_deadline_seconds
+        while True:
+            try:
+                orders = await open_orders_at_venue(
+                    settings.exchange, settings.symbols, settings.client_order_id_prefix, time.time_ns
+                )
+            except AuditError as error:
+                log.error("what is still open is not known", error=str(error))
+                return None
+            if not orders or self._loop.time() > deadline:
+                return tuple(orders)
+            log.warning("cancelling orders that the venue still lists", orders=[order.client_order_id for order in orders])
+            for order in orders:
+                self.adapter.send(CancelOrder(time.time_ns(), order.client_order_id, order.symbol))
+            await asyncio.sleep(CANCEL_ROUND_SECONDS)
+
+    def _last_report(self) -> TraderReport:
+        return self.dispatcher.report()
+
+    async def close(self) -> None:
+        """Undo what `prepare` and `trade` began, newest first."""
+        while self._closers:
+            result = self._closers.pop()()
+            if asyncio.iscoroutine(result):
+                await result
+
+    # ---- faults
+
+    def _halt(self, reason: str, actor: str) -> None:
+        self.dispatcher(HaltRequest(time.time_ns(), reason, actor))
+
+    def _on_adapter_failure(self, error: BaseException, where: str) -> None:
+        log.critical("the adapter failed", where=where, exc_info=error)
+        self._halt(f"adapter failure in {where}: {type(error).__name__}: {error}", "core")
+        self._leave_unless_orders_go(f"adapter failure in {where}")
+
+    def _leave_unless_orders_go(self, reason: str) -> None:
+        """A part that died may be the one that cancels: a restart, halted, can do what this process cannot."""
+        deadline = self._settings.process.shutdown_deadline_seconds
+
+        def check() -> None:
+            if not self.dispatcher.failure and self.dispatcher.report().open_orders:
+                self._abandon(f"{reason}: orders were not confirmed gone within {deadline:g} s")
+
+        self._closers.append(self._loop.call_later(deadline, check).cancel)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        log.critical("an error nobody handled", message=context.get("message"), exc_info=error)
+        detail = f"{type(error).__name__}: {error}" if error is not None else context.get("message", "")
+        self._halt(f"an error nobody handled: {detail}", "core")

@@ -1,0 +1,369 @@
+"""The mock exchange without sockets: a trader on the matching engine in virtual time, event by event, with latency both ways.
+
+A discrete-event world for simulations and for judging quoters on hours of simulated market in minutes. The trader is the one that
+runs live; what differs is only who carries its commands out. Same seed, same session: everything is reproducible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+import msgspec
+
+from mmd.mock.engine import (
+    EngineEvent,
+    ExecutionType,
+    MatchingEngine,
+    NewOrder,
+    Order,
+    OrderReport,
+    OrderType,
+    Refusal,
+    TimeInForce,
+    TradePrint,
+)
+from mmd.trader import Command, Trader
+from mmd.types.control import Exit, PersistHalt, PersistLedger, Timer
+from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedState, FeedStatus, MarketTrade, Side, TouchUpdate
+from mmd.types.orders import (
+    AmendOrder,
+    CancelOrder,
+    CancelRejected,
+    ClockSync,
+    Fill,
+    OrderAccepted,
+    OrderChannelStatus,
+    OrderNotFound,
+    OrderRejected,
+    OrderUpdate,
+    PlaceOrder,
+    QueryOrder,
+    ReconciliationReport,
+    ReplaceOrder,
+    RequestDepthSnapshot,
+    RequestReconciliation,
+)
+
+TIMER_NS = 50_000_000
+DEPTH_NS = 100_000_000
+TRADES_PER_REPORT = 1000
+
+
+class Market(Protocol):
+    """Whoever moves the engine's background."""
+
+    now_ns: int
+
+    def advance(self, until_ns: int, sink: Callable[[int, str, Sequence[EngineEvent]], None]) -> None:
+        """Up to and including `until_ns`."""
+
+
+class VirtualVenue:
+    """One account's trader in the simulated world. Latencies in ns, each way and constant."""
+
+    def __init__(
+        self,
+        engine: MatchingEngine,
+        market: Market,
+        account: str,
+        *,
+        feed_latency_ns: int = 1_000_000,
+        order_latency_ns: int = 1_000_000,
+    ) -> None:
+        if min(feed_latency_ns, order_latency_ns) <= 0:
+            raise ValueError("latencies must be above zero: nothing may be known at the moment it happens")
+        self.engine = engine
+        self.now_ns = market.now_ns
+        self.halts: list[PersistHalt] = []
+        self.checkpoint: bytes | None = None
+        self.exited = False
+        self.on_event: Callable[[Any], None] = _nobody
+        """Called with each event just before the trader gets it."""
+        self._market = market
+        self._account = account
+        self._feed_latency_ns = feed_latency_ns
+        self._order_latency_ns = order_latency_ns
+        self._queue: list[tuple[int, int, Callable[[int], None]]] = []
+        self._number = 0
+        self._touches: dict[str, tuple[int, ...]] = {}
+        self._trader: Trader | None = None
+        self._handlers: dict[type, Callable[[Any, int], None]] = {
+            PlaceOrder: self._place,
+            CancelOrder: self._cancel,
+            ReplaceOrder: self._replace,
+            AmendOrder: self._amend,
+            QueryOrder: self._query,
+            RequestDepthSnapshot: self._snapshot,
+            RequestReconciliation: self._reconcile,
+        }
+
+    # ---- the world's clock
+
+    def connect(self, trader: Trader) -> None:
+        """Feed and order channel come up now."""
+        self._trader = trader
+        now = self.now_ns
+        self.deliver(ClockSync(now, 0, 0))
+        self.deliver(FeedStatus(now, FeedState.CONNECTED, tuple(trader.desks)))
+        self.deliver(OrderChannelStatus(now, True))
+        self._later(TIMER_NS, self._timer)
+        self._later(DEPTH_NS, self._depth)
+
+    def run(self, until_ns: int) -> None:
+        """Let the world go on, in steps no longer than the feed's latency, so that no reaction comes too late."""
+        while self.now_ns < until_ns and not self.exited:
+            step_end = min(until_ns, self.now_ns + self._feed_latency_ns)
+            while self._queue and self._queue[0][0] <= step_end:
+                time_ns, _, act = heappop(self._queue)
+                self._market.advance(time_ns, self._on_market)
+                self.now_ns = time_ns
+                act(time_ns)
+            self._market.advance(step_end, self._on_market)
+            self.now_ns = step_end
+
+    def deliver(self, event: msgspec.Struct) -> None:
+        """Hand the trader an event now, and its commands to the venue after the order latency."""
+        if self._trader is None:
+            raise RuntimeError("connect a trader first")
+        self.on_event(event)
+        for command in self._trader.on_event(event):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, PersistHalt):
+            self.halts.append(command)
+        elif isinstance(command, PersistLedger):
+            self.checkpoint = command.document
+        elif isinstance(command, Exit):
+            self.exited = True
+        else:
+            handler = self._handlers[type(command)]
+            self._later(self._order_latency_ns, lambda now: handler(command, now))
+
+    def _later(self, delay_ns: int, act: Callable[[int], None]) -> None:
+        self._number += 1
+        heappush(self._queue, (self.now_ns + delay_ns, self._number, act))
+
+    def _timer(self, now: int) -> None:
+        self.deliver(Timer(now))
+        self._later(TIMER_NS, self._timer)
+
+    # ---- market data
+
+    def _on_market(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
+        self.now_ns = max(self.now_ns, time_ns)
+        self._publish(symbol, events, time_ns)
+
+    def _publish(self, symbol: str, events: Sequence[EngineEvent], time_ns: int) -> None:
+        batch: list[Any] = []
+        receive = time_ns + self._feed_latency_ns
+        for event in events:
+            if isinstance(event, TradePrint):
+                aggressor = Side.SELL if event.buyer_is_maker else Side.BUY
+                batch.append(MarketTrade(symbol, receive, time_ns, event.trade_id, event.price_ticks, event.lots, aggressor))
+            elif isinstance(event, OrderReport) and event.account == self._account:
+                batch.extend(self._user_events(event, receive))
+        touch = self.engine.touch(symbol)
+        if touch[1:] != self._touches.get(symbol) and touch[1] and touch[3]:
+            self._touches[symbol] = touch[1:]
+            batch.append(TouchUpdate(symbol, receive, time_ns, *touch))
+        if batch:
+            heappush(self._queue, (receive, self._next(), lambda now: self._deliver_batch(batch, now)))
+
+    def _deliver_batch(self, batch: list[Any], now: int) -> None:
+        for event in batch:
+            self.deliver(event)
+        self.deliver(BatchEnd(now))
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _depth(self, now: int) -> None:
+        for symbol in self._trader.desks if self._trader else ():
+            changes = self.engine.take_depth_changes(symbol)
+            if changes is not None:
+                receive = now + self._feed_latency_ns
+                update = DepthUpdate(
+                    symbol, receive, now, changes.first_update_id, changes.final_update_id, -1, changes.bids, changes.asks
+                )
+                self._answer(update)
+        self._later(DEPTH_NS, self._depth)
+
+    def _answer(self, *events: Any) -> None:
+        """After the feed's latency."""
+        self._later(self._feed_latency_ns, lambda now: self._deliver_batch(list(events), now))
+
+    def _snapshot(self, command: RequestDepthSnapshot, now: int) -> None:
+        update_id, bids, asks = self.engine.depth(command.symbol, 1000)
+        self._answer(DepthSnapshot(command.symbol, now + self._feed_latency_ns, update_id, tuple(bids), tuple(asks)))
+
+    # ---- orders
+
+    def _user_events(self, event: OrderReport, receive: int) -> list[Any]:
+        cancelled = event.execution_type in (ExecutionType.CANCELED, ExecutionType.EXPIRED) and event.original_client_order_id
+        name = event.original_client_order_id if cancelled else event.client_order_id
+        events: list[Any] = []
+        if event.trade is not None:
+            events.append(_fill(event.trade, receive))
+        if event.execution_type != ExecutionType.REJECTED:
+            events.append(
+                OrderUpdate(
+                    receive,
+                    event.symbol,
+                    name,
+                    event.order_id,
+                    event.side,
+                    event.price_ticks,
+                    event.lots,
+                    event.executed_lots,
+                    event.status,
+                    event.time_ns,
+                    event.original_client_order_id,
+                )
+            )
+        return events
+
+    def _new(self, command: PlaceOrder | ReplaceOrder) -> NewOrder:
+        post_only = not isinstance(command, PlaceOrder) or command.post_only
+        kind, tif = (OrderType.LIMIT_MAKER, None) if post_only else (OrderType.LIMIT, TimeInForce.IOC)
+        return NewOrder(
+            self._account,
+            command.symbol,
+            command.side,
+            kind,
+            tif,
+            command.price_ticks,
+            command.lots,
+            client_order_id=command.client_order_id,
+        )
+
+    def _place(self, command: PlaceOrder, now: int) -> None:
+        receive = now + self._feed_latency_ns
+        try:
+            order, events = self.engine.place(self._new(command), now)
+        except Refusal as refusal:
+            self._answer(OrderRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
+            return
+        self._publish(command.symbol, events, now)
+        self._answer(OrderAccepted(receive, command.symbol, command.client_order_id, order.order_id))
+
+    def _cancel(self, command: CancelOrder, now: int) -> None:
+        try:
+            _, events = self.engine.cancel(self._account, command.symbol, now, client_order_id=command.client_order_id)
+        except Refusal as refusal:
+            receive = now + self._feed_latency_ns
+            self._answer(CancelRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
+            return
+        self._publish(command.symbol, events, now)
+
+    def _replace(self, command: ReplaceOrder, now: int) -> None:
+        receive, symbol = now + self._feed_latency_ns, command.symbol
+        try:
+            outcome = self.engine.cancel_replace(
+                self._account,
+                symbol,
+                now,
+                cancel_client_order_id=command.cancel_client_order_id,
+                new=self._new(command),
+                stop_on_failure=True,
+            )
+        except Refusal as refusal:
+            self._answer(
+                CancelRejected(receive, symbol, command.cancel_client_order_id, refusal.code, refusal.message),
+                OrderRejected(receive, symbol, command.client_order_id, refusal.code, refusal.message),
+            )
+            return
+        self._publish(symbol, outcome.events, now)
+        if outcome.cancel_refusal is not None:
+            failed = outcome.cancel_refusal
+            self._answer(
+                CancelRejected(receive, symbol, command.cancel_client_order_id, failed.code, failed.message),
+                OrderRejected(receive, symbol, command.client_order_id, failed.code, "not attempted"),
+            )
+        elif outcome.new_order_refusal is not None:
+            failed = outcome.new_order_refusal
+            self._answer(OrderRejected(receive, symbol, command.client_order_id, failed.code, failed.message))
+        elif outcome.placed is not None:
+            self._answer(OrderAccepted(receive, symbol, command.client_order_id, outcome.placed.order_id))
+
+    def _amend(self, command: AmendOrder, now: int) -> None:
+        try:
+            _, events = self.engine.amend(
+                self._account,
+                command.symbol,
+                now,
+                client_order_id=command.client_order_id,
+                lots=command.lots,
+                new_client_order_id=command.new_client_order_id,
+            )
+        except Refusal as refusal:
+            receive = now + self._feed_latency_ns
+            self._answer(CancelRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
+            return
+        self._publish(command.symbol, events, now)
+
+    def _query(self, command: QueryOrder, now: int) -> None:
+        receive = now + self._feed_latency_ns
+        try:
+            order = self.engine.find_order(self._account, command.symbol, client_order_id=command.client_order_id)
+        except Refusal:
+            self._answer(OrderNotFound(receive, command.symbol, command.client_order_id, command.decided_ns // 1_000_000))
+            return
+        self._answer(_order_update(order, receive))
+
+    def _reconcile(self, command: RequestReconciliation, now: int) -> None:
+        receive, account = now + self._feed_latency_ns, self._account
+        orders = [order for symbol, _ in command.after_trade_ids for order in self.engine.open_orders(account, symbol)]
+        trades = [
+            trade
+            for symbol, last in command.after_trade_ids
+            for trade in self.engine.trades(account, symbol, from_id=last + 1, limit=TRADES_PER_REPORT)
+        ]
+        self._answer(
+            ReconciliationReport(
+                receive,
+                command.decided_ns,
+                tuple(self.engine.balances(account)),
+                tuple(_order_update(order, receive) for order in orders),
+                tuple(_fill(trade, receive) for trade in trades),
+            )
+        )
+
+
+def _fill(trade: Any, receive: int) -> Fill:
+    return Fill(
+        receive,
+        trade.symbol,
+        trade.trade_id,
+        trade.client_order_id,
+        trade.order_id,
+        trade.side,
+        trade.price_ticks,
+        trade.lots,
+        trade.fee_atoms,
+        trade.fee_asset,
+        trade.is_maker,
+        trade.time_ns,
+    )
+
+
+def _order_update(order: Order, receive: int) -> OrderUpdate:
+    return OrderUpdate(
+        receive,
+        order.symbol,
+        order.client_order_id,
+        order.order_id,
+        order.side,
+        order.price_ticks,
+        order.lots,
+        order.executed_lots,
+        order.status,
+        order.updated_ns,
+    )
+
+
+def _nobody(_event: Any) -> None:
+    """No one listens."""
