@@ -118,16 +118,15 @@ class ControlServer:
 
     async def _halt(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
-        open_before = len(self._dispatcher.report().open_orders) if not self._dispatcher.failure else 0
+        open_before = self._dispatcher.open_order_count()
         record = self._dispatcher.halt(given.get("reason", "").strip()[:MAX_REASON_LENGTH] or DEFAULT_REASON, _actor(given))
         gone = await self._orders_gone(_wait_seconds(given, self._settings.halt_wait_seconds))
-        open_after = -1 if self._dispatcher.failure else len(self._dispatcher.report().open_orders)
         document = {
             "halted": record.halted,
-            "record": msgspec.to_builtins(record),
+            "record": _record(record),
             "open_orders": open_before,
             "confirmed_gone": gone,
-            "still_open": open_after,
+            "still_open": self._dispatcher.open_order_count(),
             "latched_on_disk": self._dispatcher.unwritten_halt is None,
         }
         return web.json_response(document, status=200 if gone else 202)

@@ -104,15 +104,14 @@ class Dispatcher:
             return
         if streamed:
             self._stages.lap(Stage.BOOK)
-        if commands:
-            self._carry_out(commands, event.receive_ns if kind is BatchEnd else 0)
+        ordered = self._carry_out(commands) if commands else False
         if kind is BatchEnd:
-            self._batch_open = False
-            self.last_batch_ns = event.receive_ns
+            self._end_batch(event.receive_ns, ordered)
         elif kind in LOGGED:
             log.info("venue event", event_type=kind.__name__, detail=repr(event))
-        if self._orders_gone is not None and not streamed:
-            self._tell_when_gone()
+        if self._orders_gone is not None and not streamed and self.open_order_count() == 0:
+            self._orders_gone.set_result(None)
+            self._orders_gone = None
         if self._follow_up is not None and self._follow_up is not event:
             request = self._follow_up
             self(request)
@@ -129,9 +128,22 @@ class Dispatcher:
         """Halt; returns the record that stands, which is the first cause if it was halted already."""
         now_ns = self._clock_ns()
         self(HaltRequest(now_ns, reason, actor))
+        if not self.failure:
+            try:
+                return self.core.report(now_ns).halt
+            except Exception as error:
+                log.critical("the core halted but cannot report it", exc_info=error)
+        return self._latch_directly(reason, actor)
+
+    def open_order_count(self) -> int:
+        """Orders of ours that the core believes open, pending or unknown; -1 where it cannot say."""
         if self.failure:
-            return self._latch_directly(reason, actor)
-        return self.core.report(now_ns).halt
+            return -1
+        try:
+            return len(self.core.report(self._clock_ns()).open_orders)
+        except Exception as error:
+            log.critical("the core cannot name its open orders", exc_info=error)
+            return -1
 
     def resume(self, reason: str, actor: str) -> HaltRecord:
         """Lift the halt. Raises `ResumeRefused`."""
@@ -152,10 +164,13 @@ class Dispatcher:
 
     def when_orders_gone(self) -> asyncio.Future[None]:
         """Resolves when the core knows no order of ours to be open or unknown. One future serves all who wait."""
-        if self._orders_gone is None:
-            self._orders_gone = asyncio.get_running_loop().create_future()
-        gone = self._orders_gone
-        self._tell_when_gone()
+        if self._orders_gone is not None:
+            return self._orders_gone
+        gone = asyncio.get_running_loop().create_future()
+        if self.open_order_count() == 0:
+            gone.set_result(None)
+        else:
+            self._orders_gone = gone
         return gone
 
     def write_what_is_left(self) -> None:
@@ -176,9 +191,21 @@ class Dispatcher:
                 self._stages.stages[Stage.DECODE].record(self._clock_ns() - event.receive_ns)
                 self._stages.start()
         elif not batch_end:
+            self._stages.quoted = False
             self._stages.start()
 
-    def _carry_out(self, commands: Sequence[Any], batch_receive_ns: int) -> None:
+    def _end_batch(self, receive_ns: int, ordered: bool) -> None:
+        self._batch_open = False
+        self.last_batch_ns = receive_ns
+        if self._stages.quoted:
+            self._stages.quoted = False
+            taken_ns = self._clock_ns() - receive_ns
+            self._stages.tick_to_quote.record(taken_ns)
+            if ordered:
+                self._stages.tick_to_order.record(taken_ns)
+
+    def _carry_out(self, commands: Sequence[Any]) -> bool:
+        """In order. True when any order command left."""
         ordered = False
         withheld = False
         for command in commands:
@@ -199,8 +226,7 @@ class Dispatcher:
                 self._send_safely(command)
         if ordered:
             self._stages.lap(Stage.SEND)
-            if batch_receive_ns:
-                self._stages.tick_to_quote.record(self._clock_ns() - batch_receive_ns)
+        return ordered
 
     def _send_safely(self, command: VenueCommand) -> None:
         try:
@@ -238,12 +264,6 @@ class Dispatcher:
     def _halt_next(self, reason: str) -> None:
         if self._follow_up is None:
             self._follow_up = HaltRequest(self._clock_ns(), reason, "core")
-
-    def _tell_when_gone(self) -> None:
-        if self._orders_gone is not None and not self.core.report(self._clock_ns()).open_orders:
-            if not self._orders_gone.done():
-                self._orders_gone.set_result(None)
-            self._orders_gone = None
 
     # ---- the core failed
 

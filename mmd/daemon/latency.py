@@ -93,11 +93,14 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 class StageClock:
     """The `StageTimer` of a live process: each lap books the time since the one before to its stage."""
 
-    __slots__ = ("_mark_ns", "stages", "tick_to_quote")
+    __slots__ = ("_mark_ns", "quoted", "stages", "tick_to_order", "tick_to_quote")
 
     def __init__(self) -> None:
         self.stages = tuple(LatencyHistogram() for _ in Stage)
         self.tick_to_quote = LatencyHistogram()
+        self.tick_to_order = LatencyHistogram()
+        self.quoted = False
+        """Whether a quote was made since somebody last set this to False: its risk stage has ended."""
         self._mark_ns = perf_counter_ns()
 
     def start(self) -> None:
@@ -109,6 +112,8 @@ class StageClock:
         now_ns = perf_counter_ns()
         self.stages[stage].record(now_ns - self._mark_ns)
         self._mark_ns = now_ns
+        if stage is Stage.RISK:
+            self.quoted = True
 
     def percentiles(self) -> dict[str, Percentiles]:
         """By stage name, stages that were never timed left out."""

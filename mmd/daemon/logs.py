@@ -93,6 +93,8 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str], *, cons
     for handler in handlers or [logging.NullHandler()]:
         root.addHandler(handler)
     root.setLevel(settings.level.upper())
+    # picows tells at length of connections that the adapter tells of too.
+    logging.getLogger("picows").setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

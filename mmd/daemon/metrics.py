@@ -107,7 +107,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_drawdown_quote", "gauge", "Fall from the highest PnL, quote units."),
     Metric("mmd_limit_used_ratio", "gauge", "Share of a limit in use; 1 is the limit.", ("limit",)),
     Metric("mmd_stage_seconds", "histogram", "Time spent in each stage of a tick.", ("stage",)),
-    Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the orders it caused being written."),
+    Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the quote made, its orders written if any."),
+    Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
     *_adapter_metrics(),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
     Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
@@ -271,6 +272,7 @@ def _latencies(families: Families, sources: ProcessSources) -> None:
     for stage in Stage:
         _put_histogram(families, "mmd_stage_seconds", sources.stages.stages[stage], (stage.name.lower(),))
     _put_histogram(families, "mmd_tick_to_quote_seconds", sources.stages.tick_to_quote)
+    _put_histogram(families, "mmd_tick_to_order_seconds", sources.stages.tick_to_order)
     _put_histogram(families, "mmd_loop_lag_seconds", sources.loop_lag)
 
 

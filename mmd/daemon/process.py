@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from mmd.daemon.venue_audit import AuditError, VenueOrder, open_orders_at_venue
 from mmd.exchanges.adapter import ExchangeAdapter, adapter_factory
 from mmd.execution.client_order_ids import base36
 from mmd.trader import Trader, TraderConfig
-from mmd.types.control import HaltRequest, Shutdown
+from mmd.types.control import HaltRecord, HaltRequest, Shutdown
 from mmd.types.instrument import Instrument
 from mmd.types.orders import CancelOrder
 from mmd.types.report import TraderReport
@@ -119,6 +120,7 @@ class Daemon:
             self._collection,
             self._started_ns,
         )
+        self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
         await self._control.start()
         self._closers.append(self._control.stop)
@@ -132,7 +134,9 @@ class Daemon:
         if halt is not None and halt.halted:
             log.warning("starting halted: nothing is quoted until `mmd resume`", reason=halt.reason, actor=halt.actor)
 
-    def _make_core(self, instruments: Mapping[str, Instrument], checkpoint: Mapping[str, Any] | None, halt: Any) -> Trader:
+    def _make_core(
+        self, instruments: Mapping[str, Instrument], checkpoint: Mapping[str, Any] | None, halt: HaltRecord | None
+    ) -> Trader:
         settings = self._settings
         config = TraderConfig(
             mode=settings.mode,
@@ -169,7 +173,7 @@ class Daemon:
         }
         for number, handler in handlers.items():
             self._loop.add_signal_handler(number, handler)
-            self._closers.append(lambda number=number: self._loop.remove_signal_handler(number))
+            self._closers.append(partial(self._loop.remove_signal_handler, number))
 
     # ---- trading
 
@@ -179,7 +183,7 @@ class Daemon:
         await self.adapter.start(self.dispatcher)
         log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url)
         if seconds is not None:
-            time_up = self._loop.call_later(seconds, self.leave, f"{seconds:g} s are over")
+            time_up = self._loop.call_later(seconds, self._time_is_up, seconds)
             self._closers.append(time_up.cancel)
         over = (self.dispatcher.exited, self.dispatcher.failed, self._abandoned)
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
@@ -198,6 +202,10 @@ class Daemon:
         deadline = self._settings.process.shutdown_deadline_seconds
         overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
         self._closers.append(overdue.cancel)
+
+    def _time_is_up(self, seconds: float) -> None:
+        if not self._leaving:
+            self.leave(f"{seconds:g} s are over")
 
     def _abandon(self, why: str) -> None:
         if not self._abandoned.done():
@@ -237,7 +245,13 @@ class Daemon:
             await asyncio.sleep(CANCEL_ROUND_SECONDS)
 
     def _last_report(self) -> TraderReport:
-        return self.dispatcher.report()
+        try:
+            return self.dispatcher.report()
+        except Exception as error:
+            if not self.dispatcher.failure:
+                raise
+            log.error("the failed core cannot report; what follows is from its start", exc_info=error)
+            return self._first_report
 
     async def close(self) -> None:
         """Undo what `prepare` and `trade` began, newest first."""

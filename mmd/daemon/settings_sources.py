@@ -11,24 +11,28 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from mmd.daemon.settings import Settings
+from mmd.daemon.settings import ControlSettings, Settings
 
 PREFIX = "MMD_"
 DELIMITER = "__"
 FILE_SUFFIX = "_FILE"
 CONFIG_VARIABLE = "MMD_CONFIG"
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_DATA_DIR"})
+"""Variables of ours that are no settings of the daemon: where its file is, and where recorded markets are."""
+
 DEFAULT_CONFIG = Path("mmd.toml")
 DEFAULT_ENV_FILE = Path(".env")
 MAX_SECRET_BYTES = 65_536
 
 Key = tuple[str, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class SettingsError(ValueError):
@@ -58,23 +62,35 @@ def load_settings(
 
     `config` falls back on MMD_CONFIG, then on `mmd.toml` in `directory`; `.env` is read from `directory`.
     """
-    variables = dict(os.environ) if environment is None else dict(environment)
-    env_file = directory / DEFAULT_ENV_FILE
-    written = {name: text for name, text in dotenv_values(env_file).items() if text is not None} if env_file.is_file() else {}
     problems: list[str] = []
-    chosen = config or _path_of(variables.get(CONFIG_VARIABLE) or written.get(CONFIG_VARIABLE))
-    layers = [
-        *_toml_layers(chosen, directory / DEFAULT_CONFIG, problems),
-        _variables_layer(f"file {env_file}", written, problems),
-        _variables_layer("environment", variables, problems),
-        _overrides_layer(overrides or {}, problems),
-    ]
+    variables = os.environ if environment is None else environment
+    layers = _layers(config, overrides or {}, variables, directory, problems)
     if problems:
         raise SettingsError(problems)
-    try:
-        return Settings.model_validate(_merged(layers))
-    except ValidationError as error:
-        raise SettingsError([_explain(part, layers) for part in error.errors(include_url=False)]) from None
+    return _validated(Settings, _merged(layers), layers)
+
+
+def load_control_settings(
+    config: Path | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    directory: Path = Path(),
+) -> ControlSettings:
+    """Only how to reach the control port, from the same sources: a mistake elsewhere must not keep `mmd halt` from halting.
+
+    Raises `SettingsError` for mistakes in that group alone.
+    """
+    variables = os.environ if environment is None else environment
+    problems: list[str] = []
+    layers = _layers(config, overrides or {}, variables, directory, problems)
+    mine = [problem for problem in problems if "control" in problem.lower()]
+    if mine:
+        raise SettingsError(mine)
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values.update({key[1]: value for key, value in layer.values.items() if key[0] == "control" and len(key) == 2})
+    return _validated(ControlSettings, values, layers, ("control",))
 
 
 def known_fields(model: type[BaseModel] = Settings, prefix: Key = ()) -> Iterator[tuple[Key, FieldInfo]]:
@@ -103,6 +119,20 @@ def _path_of(text: str | None) -> Path | None:
 
 
 # ---- sources
+
+
+def _layers(
+    config: Path | None, overrides: Mapping[str, Any], variables: Mapping[str, str], directory: Path, problems: list[str]
+) -> list[Layer]:
+    env_file = directory / DEFAULT_ENV_FILE
+    written = {name: text for name, text in dotenv_values(env_file).items() if text is not None} if env_file.is_file() else {}
+    chosen = config or _path_of(variables.get(CONFIG_VARIABLE) or written.get(CONFIG_VARIABLE))
+    return [
+        *_toml_layers(chosen, directory / DEFAULT_CONFIG, problems),
+        _variables_layer(f"file {env_file}", written, problems),
+        _variables_layer("environment", variables, problems),
+        _overrides_layer(overrides, problems),
+    ]
 
 
 def _toml_layers(chosen: Path | None, default: Path, problems: list[str]) -> list[Layer]:
@@ -136,7 +166,7 @@ def _variables_layer(source: str, variables: Mapping[str, str], problems: list[s
     layer = Layer(source, {}, {})
     for name, text in variables.items():
         upper = name.upper()
-        if not upper.startswith(PREFIX) or upper == CONFIG_VARIABLE:
+        if not upper.startswith(PREFIX) or upper in OTHER_VARIABLES:
             continue
         key = tuple(upper.removeprefix(PREFIX).lower().split(DELIMITER))
         value: Any = text
@@ -206,9 +236,17 @@ def _merged(layers: Sequence[Layer]) -> dict[str, Any]:
     return merged
 
 
-def _explain(error: Mapping[str, Any], layers: Sequence[Layer]) -> str:
+def _validated(model: type[Model], values: Mapping[str, Any], layers: Sequence[Layer], prefix: Key = ()) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(part, layers, prefix) for part in error.errors(include_url=False)]
+    raise SettingsError(problems)
+
+
+def _explain(error: Any, layers: Sequence[Layer], prefix: Key) -> str:
     """One line. The offending value is shown only where it can be no secret."""
-    location: Key = tuple(str(part) for part in error["loc"] if isinstance(part, str))
+    location: Key = (*prefix, *(str(part) for part in error["loc"] if isinstance(part, str)))
     message = str(error["msg"]).removeprefix("Value error, ")
     known = dict(known_fields())
     key = next((location[:length] for length in range(len(location), 0, -1) if location[:length] in known), location)

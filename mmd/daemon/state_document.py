@@ -6,8 +6,6 @@ import asyncio
 import os
 from typing import Any
 
-import msgspec
-
 from mmd import __version__
 from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.metrics import ProcessSources, cpu_seconds, resident_bytes
@@ -22,6 +20,7 @@ def state_document(sources: ProcessSources) -> dict[str, Any]:
         "not_ready_because": why,
         "adapter": sources.counters,
         "tick_to_quote_us": sources.stages.tick_to_quote.percentiles(),
+        "tick_to_order_us": sources.stages.tick_to_order.percentiles(),
         "stage_us": sources.stages.percentiles(),
         "process": {
             "version": __version__,
@@ -50,8 +49,3 @@ def not_ready(dispatcher: Dispatcher) -> list[str]:
     if dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None:
         why.append("state cannot be written to disk")
     return why
-
-
-def encode(document: Any) -> bytes:
-    """JSON. Not-a-number becomes null."""
-    return msgspec.json.encode(document)

@@ -44,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True):
     halted: bool
     halt_reason: str
     tick_to_quote_us: Percentiles
+    tick_to_order_us: Percentiles
     stage_us: dict[str, Percentiles]
     open_orders_at_exit: int | None
     seconds: float
@@ -75,6 +76,7 @@ def summarise(report: TraderReport, stages: StageClock, ending: Ending, seconds:
         halted=report.halt.halted,
         halt_reason=report.halt.reason if report.halt.halted else "",
         tick_to_quote_us=stages.tick_to_quote.percentiles(),
+        tick_to_order_us=stages.tick_to_order.percentiles(),
         stage_us=stages.percentiles(),
         open_orders_at_exit=None if ending.open_orders is None else len(ending.open_orders),
         seconds=round(seconds, 3),

@@ -41,7 +41,8 @@ class Comparison(msgspec.Struct, frozen=True):
     position_difference_atoms: dict[str, int]
     """Found minus expected."""
     reconciled_trade_ids: dict[str, int]
-    """The newest trade in the report, ours or not: once `fills_to_book` are booked, nothing up to it is missing."""
+    """The newest trade in the report, ours or not, short of any that nobody could name (a later report may): once
+    `fills_to_book` are booked, nothing up to it is missing."""
 
 
 def compare(
@@ -56,7 +57,7 @@ def compare(
     The balance of an asset is the neutral base and whatever all ledgers say of it: positions where it is the base, cash where it is
     the quote, and fees paid in it.
     """
-    fills, foreign_trades, unattributed = _sort_trades(report, tracker, ledgers)
+    fills, foreign_trades, nameless = _sort_trades(report, tracker, ledgers)
     foreign_orders, adopt, query = _sort_orders(report, tracker, ledgers)
     changes = _booked_changes(ledgers)
     for fill in fills:
@@ -65,28 +66,26 @@ def compare(
     totals = {balance.asset: balance.total_atoms for balance in report.balances}
     expected = {symbol: neutral + changes.get(bases[symbol], 0) for symbol, neutral in neutral_base_atoms.items()}
     found = {symbol: totals.get(bases[symbol], 0) for symbol in expected}
-    newest: dict[str, int] = {}
-    for trade in report.trades:
-        newest[trade.symbol] = max(trade.trade_id, newest.get(trade.symbol, trade.trade_id))
     return Comparison(
         fills_to_book=fills,
         foreign_trades=foreign_trades,
-        unattributed_trades=unattributed,
+        unattributed_trades=len(nameless),
         foreign_orders=foreign_orders,
         adopt=adopt,
         query=query,
         expected_atoms=expected,
         found_atoms=found,
         position_difference_atoms={symbol: found[symbol] - expected[symbol] for symbol in expected},
-        reconciled_trade_ids=newest,
+        reconciled_trade_ids=_complete_to(report, nameless),
     )
 
 
 def _sort_trades(
     report: ReconciliationReport, tracker: OrderTracker, ledgers: Mapping[str, PositionLedger]
-) -> tuple[tuple[Fill, ...], int, int]:
+) -> tuple[tuple[Fill, ...], int, list[Fill]]:
     fills: dict[tuple[str, int], Fill] = {}
-    foreign = unattributed = 0
+    nameless: list[Fill] = []
+    foreign = 0
     for trade in report.trades:
         ledger = ledgers.get(trade.symbol)
         name = _name(trade, tracker)
@@ -95,11 +94,20 @@ def _sort_trades(
         elif ledger.seen(trade.trade_id):
             continue
         elif not name:
-            unattributed += 1
+            nameless.append(trade)
         else:
             fills[trade.symbol, trade.trade_id] = msgspec.structs.replace(trade, client_order_id=name)
     ordered = sorted(fills.values(), key=lambda fill: (fill.exchange_ns, fill.symbol, fill.trade_id))
-    return tuple(ordered), foreign, unattributed
+    return tuple(ordered), foreign, nameless
+
+
+def _complete_to(report: ReconciliationReport, nameless: list[Fill]) -> dict[str, int]:
+    newest: dict[str, int] = {}
+    for trade in report.trades:
+        newest[trade.symbol] = max(trade.trade_id, newest.get(trade.symbol, trade.trade_id))
+    for trade in nameless:
+        newest[trade.symbol] = min(trade.trade_id - 1, newest[trade.symbol])
+    return newest
 
 
 def _name(trade: Fill, tracker: OrderTracker) -> str:
@@ -162,8 +170,8 @@ class ReconciliationJudge:
 
     A fill between the report and the stream makes a difference that the next report no longer shows, or shows otherwise. So a
     symbol's difference stays when `reports` conclusive reports in a row show the *same* one, or `reports_any` show any; reports
-    count when they are at least `minimum_interval_ns` apart. While any order of ours is pending or unknown a report is inconclusive:
-    it does not count, and clears only what it shows to agree.
+    count when they are at least `minimum_interval_ns` apart. While any order of ours is pending or unknown a report is
+    inconclusive: it does not count, and clears only what it shows to agree.
     """
 
     def __init__(self, *, reports: int = 3, reports_any: int = 10, minimum_interval_ns: int = NS_PER_SECOND) -> None:

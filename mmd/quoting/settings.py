@@ -16,7 +16,7 @@ class QuotingSettings(BaseModel):
         "fixed", description="Who makes the quotes: `fixed` keeps a constant half-spread around the mid."
     )
     fixed_half_spread_bps: float = Field(
-        0.3, gt=0, le=1_000, allow_inf_nan=False, description="Half-spread of the `fixed` quoter, in bps of the mid."
+        0.1, gt=0, le=1_000, allow_inf_nan=False, description="Half-spread of the `fixed` quoter, in bps of the mid."
     )
     min_half_spread_ticks: float = Field(
         1.0, ge=0.5, le=100_000, allow_inf_nan=False, description="No half-spread is narrower than this, in ticks."

@@ -43,6 +43,7 @@ class ReconciliationRoutine:
         self._tracker = tracker
         self._judge = ReconciliationJudge()
         self._requested_ns = 0
+        self._answered_ns = 0
         self._next_ns = 0
         self.failures = 0
         self.neutral_base_atoms: dict[str, int] = {}
@@ -54,14 +55,16 @@ class ReconciliationRoutine:
         after = tuple((symbol, desk.ledger.reconciled_trade_id) for symbol, desk in self._desks.items())
         return RequestReconciliation(now_ns, reason, after)
 
-    def due(self, now_ns: int) -> RequestReconciliation | None:
-        """On the timer: the regular comparison, a retry, or a repeat of one that was never answered."""
+    def due(self, now_ns: int, *, fills_missing: bool = False) -> RequestReconciliation | None:
+        """On the timer: the regular comparison, a retry, a repeat of one that was never answered, or fills that never came."""
         if self._requested_ns:
             if now_ns - self._requested_ns > self._settings.timeout_seconds * SECOND_NS:
                 return self.request("no answer to the last comparison", now_ns)
             return None
         if self._next_ns and now_ns >= self._next_ns:
             return self.request("timer", now_ns)
+        if fills_missing and now_ns - self._answered_ns > self._settings.retry_seconds * SECOND_NS:
+            return self.request("an order ended with more filled than we have seen", now_ns)
         return None
 
     def on_failure(self, event: ReconciliationFailed) -> bool:
@@ -75,6 +78,7 @@ class ReconciliationRoutine:
     def on_report(self, report: ReconciliationReport) -> ReportOutcome:
         """Take the report in and name the fills to book."""
         self._requested_ns = 0
+        self._answered_ns = report.receive_ns
         self.failures = 0
         self.counts["made"] += 1
         self._record_neutral_base(report)

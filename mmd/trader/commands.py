@@ -35,9 +35,11 @@ class Outbox:
         """Ahead of everything this event has already decided."""
         self._commands.insert(0, command)
 
-    def put_halt(self, latch: PersistHalt) -> None:
-        """The latch goes ahead of everything this event has already decided, and placements among that are dropped."""
-        self._commands = [latch, *(c for c in self._commands if not isinstance(c, PlaceOrder | ReplaceOrder))]
+    def put_halt(self, latch: PersistHalt) -> list[PlaceOrder | ReplaceOrder]:
+        """The latch goes ahead of everything this event has already decided; placements among that are taken out and returned."""
+        dropped = [command for command in self._commands if isinstance(command, PlaceOrder | ReplaceOrder)]
+        self._commands = [latch, *(command for command in self._commands if not isinstance(command, PlaceOrder | ReplaceOrder))]
+        return dropped
 
     def take(self) -> list[Command] | tuple[Command, ...]:
         """Everything collected; the box is empty afterwards."""

@@ -311,7 +311,7 @@ class Trader:
         if self.orders.channel_up:
             for command in self.tracker.due(now):
                 self.orders.send(command)
-            request = self.accounts.due(now)
+            request = self.accounts.due(now, fills_missing=bool(self.tracker.missing_fills(now)))
             if request is not None:
                 self._outbox.put(request)
         for desk in self.desks.values():
@@ -328,6 +328,8 @@ class Trader:
         self.safeguards.pause(PauseReason.FEED_LAG, symbol, (desk.feed_lag.lag_ns or 0) > self._max_feed_lag_ns, now)
         if book.valid:
             self.markouts.on_mid(now, symbol, book.bid_ticks + book.ask_ticks)
+        else:
+            self.markouts.on_invalid(now, symbol)
 
     def _on_halt(self, event: HaltRequest) -> None:
         self.now_ns = event.receive_ns
@@ -336,7 +338,8 @@ class Trader:
     def _halt(self, reason: str, actor: str) -> None:
         record = self.safeguards.halt(reason, actor, self.now_ns)
         if record is not None:
-            self._outbox.put_halt(PersistHalt(record))
+            for unsent in self._outbox.put_halt(PersistHalt(record)):
+                self.orders.unsend(unsent)
         for desk in self.desks.values():
             self.orders.withdraw(desk, self.now_ns)
 

@@ -21,7 +21,7 @@ from mmd.trader.desk import SymbolDesk
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
 from mmd.types.market import Side
-from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
+from mmd.types.orders import AmendOrder, CancelOrder, OrderRejected, PlaceOrder, ReplaceOrder
 
 UNPACED = float("inf")
 PACING = {TOO_PASSIVE: 0.6, TOO_SMALL: 0.6, MISSING: 0.9}
@@ -68,6 +68,13 @@ class OrderDesk:
         """Tell the tracker, then the venue."""
         self._tracker.on_sent(command)
         self._outbox.put(command)
+
+    def unsend(self, command: PlaceOrder | ReplaceOrder) -> None:
+        """A halt came before this was handed out: the new order never leaves, the old one's cancel still does."""
+        message = "not sent: halted"
+        self._tracker.on_event(OrderRejected(command.decided_ns, command.symbol, command.client_order_id, 0, message))
+        if isinstance(command, ReplaceOrder):
+            self._outbox.put(CancelOrder(command.decided_ns, command.cancel_client_order_id, command.symbol))
 
     def _carry_out(self, symbol: str, intent: Intent, now_ns: int) -> None:
         tracker = self._tracker

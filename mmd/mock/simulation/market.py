@@ -87,10 +87,9 @@ class SimulatedMarket:
         self._enter(noise, noise.open(now_ns))
         watchers = Watchers(noise, parameters, self._draws())
         self._enter(watchers, now_ns)
-        if parameters.informed_wakes_per_second > 0:
+        for informed in parameters.informed:
             draws = self._draws()
-            informed = InformedTraders(desk, symbol, parameters, draws, noise)
-            self._enter(informed, now_ns + draws.wait_ns(parameters.informed_wakes_per_second))
+            self._enter(InformedTraders(desk, symbol, informed, draws, noise), now_ns + draws.wait_ns(informed.wakes_per_second))
 
     def _draws(self) -> Draws:
         return Draws(self._seeds.spawn(1)[0])

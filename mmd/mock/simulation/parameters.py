@@ -56,12 +56,25 @@ class MakerParameters(BaseModel):
         min_length=1, description="distances of the maker's orders behind its best quote, steps, rising from 0"
     )
     size_factor: float = Field(default=1.0, gt=0, description="multiplies the symbol's maker_size")
-    behind_factor: float = Field(default=0.3, gt=0, description="quantity of the orders behind the best one, as a factor of it")
+    behind_factor: float = Field(default=0.2, gt=0, description="quantity of the orders behind the best one, as a factor of it")
     size_growth: float = Field(default=0.06, ge=0, description="growth of the quantity per step behind the best quote")
     error_steps: float = Field(default=0.6, ge=0, description="standard deviation of the maker's error about the price, steps")
     error_seconds: float = Field(default=4.0, gt=0, description="how long an error lasts, s")
     foresight: float = Field(default=0.0, ge=0, le=1, description="weight of the coming move in the maker's sizes and withdrawals")
     inventory_skew_steps: float = Field(default=1.0, ge=0, description="shift of both quotes at full inventory, steps")
+
+
+class InformedParameters(BaseModel):
+    """A class of traders who know what the asset is worth, now or soon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    wakes_per_second: float = Field(gt=0, description="how often they look, 1/s per symbol")
+    horizon_ms: int = Field(ge=-2_000, le=5_000, description="how far ahead they know the efficient price (below 0: how late), ms")
+    edge_steps: float = Field(ge=0, description="gain beyond the touch for which they take, steps")
+    levels: int = Field(ge=1, le=50, description="levels they take at most each time they look")
+    join_share: float = Field(default=0.0, ge=0, le=1, description="share of looks without such a gain that join the favoured queue")
 
 
 def _default_symbols() -> tuple[SymbolParameters, ...]:
@@ -72,7 +85,7 @@ def _default_symbols() -> tuple[SymbolParameters, ...]:
             step_ticks=30,
             order_size=0.012,
             order_size_max=8,
-            limit_size=0.06,
+            limit_size=0.04,
             maker_size=0.30,
         ),
         SymbolParameters(
@@ -81,7 +94,7 @@ def _default_symbols() -> tuple[SymbolParameters, ...]:
             step_ticks=2,
             order_size=0.12,
             order_size_max=100,
-            limit_size=0.8,
+            limit_size=0.5,
             maker_size=4.0,
             volatility_bps=0.13,
             move_bps=0.33,
@@ -110,20 +123,28 @@ def _default_makers() -> tuple[MakerParameters, ...]:
             rungs=(0, 1, 2, 4, 6, 9, 12, 16, 20, 25, 31),
             size_factor=1.3,
             error_steps=0.9,
+            foresight=0.5,
         ),
         MakerParameters(
             name="patient",
             count=1,
-            wakes_per_second=0.3,
-            latency_ms=1_000,
+            wakes_per_second=1.0,
+            latency_ms=400,
             half_spread_steps=24,
-            rungs=(0, 8, 16, 32, 64, 128, 256, 512, 1024),
-            size_factor=6.0,
+            rungs=(0, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024),
+            size_factor=3.0,
             behind_factor=1.0,
             size_growth=0.02,
             error_steps=0.0,
             inventory_skew_steps=0.0,
         ),
+    )
+
+
+def _default_informed() -> tuple[InformedParameters, ...]:
+    return (
+        InformedParameters(name="foresighted", wakes_per_second=0.6, horizon_ms=700, edge_steps=1.0, levels=3, join_share=0.5),
+        InformedParameters(name="arbitrageur", wakes_per_second=3.0, horizon_ms=-120, edge_steps=4.0, levels=4),
     )
 
 
@@ -145,6 +166,8 @@ class SimulationParameters(BaseModel):
 
     symbols: tuple[SymbolParameters, ...] = Field(default_factory=_default_symbols, min_length=1)
     makers: tuple[MakerParameters, ...] = Field(default_factory=_default_makers, min_length=1)
+
+    informed: tuple[InformedParameters, ...] = Field(default_factory=_default_informed)
 
     common_share: float = Field(
         default=0.9, ge=0, le=1, description="share of a symbol's variance that comes from the common factor"
@@ -185,21 +208,10 @@ class SimulationParameters(BaseModel):
         default=0.6, ge=0, le=1, description="share of orders a step or more off that are withdrawn at a look"
     )
 
-    informed_wakes_per_second: float = Field(default=0.6, ge=0, description="how often an informed trader looks, 1/s per symbol")
-    informed_horizon_ms: int = Field(
-        default=700, ge=0, le=5_000, description="how far ahead the informed know the efficient price, ms"
-    )
-    informed_edge_steps: float = Field(
-        default=1.0, ge=0, description="gain beyond the touch for which an informed trader takes, steps"
-    )
-    informed_levels: int = Field(default=3, ge=1, le=50, description="levels an informed trader takes at most each time it looks")
-    informed_join_share: float = Field(
-        default=0.5, ge=0, le=1, description="share of looks without enough gain that join the touch instead"
-    )
     foresight_ms: int = Field(default=900, ge=0, le=5_000, description="how far ahead makers with foresight look, ms")
-    foresight_noise_steps: float = Field(default=6.0, ge=0, description="standard deviation of the error in what they see, steps")
+    foresight_noise_steps: float = Field(default=1.5, ge=0, description="standard deviation of the error in what they see, steps")
     foresight_scale_steps: float = Field(default=5.0, gt=0, description="a move this large is seen as nearly certain, steps")
-    foresight_withdrawal_steps: float = Field(default=1.5, ge=0, description="how far an endangered side withdraws at most, steps")
+    foresight_withdrawal_steps: float = Field(default=2.5, ge=0, description="how far an endangered side withdraws at most, steps")
     foresight_size_lean: float = Field(
         default=0.8, ge=0, description="log of the quantity's factor at full outlook; its inverse on the other side"
     )

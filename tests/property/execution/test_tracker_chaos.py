@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,10 +118,8 @@ def test_totals_hold_whatever_comes(steps: list[object]) -> None:
         elif isinstance(step, DesiredQuote):
             carry_out(step, tracker)
         elif isinstance(step, PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder):
-            try:
+            with suppress(OrderStateError):
                 tracker.on_sent(step)
-            except OrderStateError as error:
-                assert str(error)
         else:
             tracker.on_event(step)
         check_totals(tracker)

@@ -90,10 +90,20 @@ def test_trades_of_an_earlier_session_are_ours_by_their_prefix() -> None:
 
 def test_others_trades_are_not_ours_and_nameless_ones_are_said() -> None:
     books = Books()
-    comparison = books.compare(books.report(trade(9, name="web_1"), trade(10, number=99)))
+    comparison = books.compare(books.report(trade(9, name="web_1"), trade(10, number=99), trade(11, name="web_1")))
     assert comparison.fills_to_book == ()
-    assert (comparison.foreign_trades, comparison.unattributed_trades) == (1, 1)
-    assert comparison.reconciled_trade_ids == {SYMBOL: 10}
+    assert (comparison.foreign_trades, comparison.unattributed_trades) == (2, 1)
+    assert comparison.reconciled_trade_ids == {SYMBOL: 9}, "a later report may name trade 10"
+    assert books.compare(books.report(trade(11, name="web_1"))).reconciled_trade_ids == {SYMBOL: 11}
+
+
+def test_a_halt_names_trades_that_may_be_its_cause() -> None:
+    books = Books()
+    books.base_atoms += 5 * LOT
+    text = [books.round(trade(9, name="web_1"), trade(10, number=99)) for _ in range(3)][-1]
+    assert text is not None
+    assert "1 trades are of orders we cannot name" in text
+    assert "1 trades are of others' orders" in text
 
 
 def test_a_trade_of_our_order_that_somebody_amended_is_ours() -> None:

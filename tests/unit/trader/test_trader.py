@@ -116,6 +116,20 @@ def test_halt_latches_first_cancels_everything_and_nothing_follows_until_resume(
     assert len(of(PlaceOrder, session.commands)) == 2
 
 
+def test_a_halt_within_an_event_takes_back_what_that_event_had_decided() -> None:
+    session = Session()
+    session.connect()
+    for order in of(PlaceOrder, session.commands):
+        session.accept(order)
+    old = session.trader.tracker.working("BTCUSDT", Side.BUY)[0]
+    session.trader.orders.send(ReplaceOrder(session.now, old.client_order_id, "mmd-s1-99", "BTCUSDT", Side.BUY, 5_999_000, 10))
+    commands = session.give(HaltRequest(session.now, "smoke", "http"))
+    assert isinstance(commands[0], PersistHalt)
+    assert of(ReplaceOrder, commands) == []
+    assert {order.client_order_id for order in of(CancelOrder, commands)} >= {old.client_order_id}
+    assert session.trader.tracker.find("mmd-s1-99").is_terminal
+
+
 def test_a_latched_record_from_disk_starts_halted() -> None:
     first = Session()
     first.connect()

@@ -1,0 +1,334 @@
+"""The command line. Imports little at the top, so that every command, `halt` above all, starts fast."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mmd.daemon.control_client import ControlClient
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_HALTED = 3
+EXIT_NO_DAEMON = 4
+EXIT_UNCONFIRMED = 5
+
+app = typer.Typer(
+    name="mmd",
+    help="A neural-network market maker that a person can leave running.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file with settings (default: MMD_CONFIG, then ./mmd.toml).")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. risk.max_daily_loss=50; may be repeated.")
+]
+ReasonArgument = Annotated[str, typer.Argument(help="Why; kept in the latch.")]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="The same as an option.")]
+SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.0, help="Leave after so many seconds (default: run on).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of text.")]
+ViewOption = Annotated[bool | None, typer.Option("--view/--no-view", help="Live table in the terminal.")]
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    seconds: SecondsOption = None,
+    json_output: JsonOption = False,
+    view: ViewOption = False,
+) -> None:
+    """Trade, until SIGTERM or SIGINT; every order of ours is cancelled before it leaves.
+
+    \b
+    Examples:
+      mmd run --config mmd.toml
+      MMD_MODE=testnet MMD_EXCHANGE__API_KEY=... MMD_EXCHANGE__API_SECRET_FILE=/run/secrets/binance mmd run
+      mmd run --set symbols=BTCUSDT,ETHUSDT --set risk.max_daily_loss=50
+
+    \b
+    Exit codes: 0 left clean, 1 could not start or failed, 3 orders are or may be still open.
+    """
+    from mmd.daemon.launch import Output, launch
+    from mmd.daemon.settings_sources import load_settings
+
+    output = Output("mmd run", json_output, view)
+    _launched(lambda: launch(load_settings(config, overrides=_assigned(assignments)), output, seconds))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="How long to trade.")] = 60.0,
+    json_output: JsonOption = False,
+    view: ViewOption = None,
+    symbols: Annotated[str, typer.Option("--symbols", help="Symbols to quote, separated by commas.")] = "BTCUSDT",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
+    speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state", "--state-dir", help="Keep latch, ledger and logs here, not in a temporary directory.")
+    ] = None,
+    assignments: SetOption = None,
+) -> None:
+    """A mock exchange and the market maker on it, in one command. Needs no account and no network.
+
+    Reads no settings but those given here.
+
+    \b
+    Examples:
+      mmd demo
+      mmd demo --seconds 20 --json
+      mmd demo --symbols BTCUSDT,ETHUSDT --set quoting.fixed_half_spread_bps=2
+    """
+    import tempfile
+
+    from mmd.daemon.launch import DemoOptions, Output, launch_demo
+
+    output = Output("mmd demo on a mock exchange", json_output, view)
+    assigned = _assigned(assignments)
+    with tempfile.TemporaryDirectory(prefix="mmd-demo-") as temporary:
+        options = DemoOptions(state_dir or Path(temporary), seconds, symbols, seed, speed)
+        _launched(lambda: launch_demo(options, output, assigned))
+
+
+@app.command()
+def mock(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9080,
+    symbols: Annotated[str, typer.Option("--symbols", help="Symbols served, separated by commas.")] = "BTCUSDT,ETHUSDT",
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--account", metavar="KEY:SECRET", help="API key of an account; may be repeated (default: K1:S1 and K2:S2)."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
+    speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
+    state_dir: Annotated[Path | None, typer.Option("--state", "--state-dir", help="Keep accounts and orders here.")] = None,
+    exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="End when standard input closes.")] = False,
+) -> None:
+    """A mock exchange that speaks Binance Spot's REST API and websockets, with a simulated market on it.
+
+    \b
+    Examples:
+      mmd mock
+      mmd mock --port 9080 --account mykey:mysecret --speed 5
+    """
+    from pydantic import ValidationError
+
+    from mmd.daemon.logs import configure_logging
+    from mmd.daemon.settings import LoggingSettings
+    from mmd.mock.server import MockConfig, run_mock
+
+    values: dict[str, Any] = {"host": host, "port": port, "seed": seed, "speed": speed, "state_dir": state_dir}
+    values["symbols"] = tuple(part.strip() for part in symbols.split(",") if part.strip())
+    if accounts:
+        values["accounts"] = accounts
+    try:
+        config = MockConfig.model_validate(values)
+    except ValidationError as error:
+        _fail("\n".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()))
+    configure_logging(LoggingSettings(level="warning"), config.accounts.values())
+    if exit_with_stdin:
+        _terminate_when_stdin_closes()
+    try:
+        run_mock(config)
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def halt(
+    reason: ReasonArgument = "",
+    reason_option: ReasonOption = "",
+    wait: Annotated[
+        float, typer.Option("--wait", min=0.0, max=30.0, help="Wait so many seconds for the orders to be confirmed gone.")
+    ] = 3.0,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Stop a running daemon's trading: latch, and cancel everything of ours. It stays halted over restarts.
+
+    \b
+    Examples:
+      mmd halt --reason "spread looks wrong"
+      mmd halt --set control.port=8781
+
+    \b
+    Exit codes: 0 every order confirmed gone, 5 halted but not yet confirmed, 4 no daemon answers, 1 refused.
+    """
+    reply = _ask(config, assignments, lambda client: client.halt(reason_option or reason, wait_seconds=wait), remedy=HALT_FILE_HINT)
+    if reply.status not in (200, 202):
+        _fail(f"not halted: {reply.document.get('error', reply.document)}")
+    document = reply.document
+    record = document["record"]
+    typer.echo(f"halted by {record['actor']}: {record['reason']}")
+    if reply.status == 202:
+        typer.echo(f"orders still to be confirmed gone: {document['still_open']}; it goes on cancelling, see `mmd status`")
+        raise typer.Exit(EXIT_UNCONFIRMED)
+    typer.echo(f"orders that were open: {document['open_orders']}, all confirmed gone")
+
+
+@app.command()
+def resume(
+    reason: ReasonArgument = "",
+    reason_option: ReasonOption = "",
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Lift the halt of a running daemon. Needs a reason: what was found and mended.
+
+    \b
+    Example:
+      mmd resume --reason "feed was late, provider confirms repair"
+    """
+    given = reason_option or reason
+    if not given.strip():
+        _fail("resume needs a reason: say what was found and mended, as mmd resume --reason 'feed repaired'", EXIT_USAGE)
+    reply = _ask(config, assignments, lambda client: client.resume(given))
+    if reply.status != 200:
+        _fail(f"not resumed: {reply.document.get('error', reply.document)}")
+    typer.echo("resumed")
+
+
+@app.command()
+def status(config: ConfigOption = None, assignments: SetOption = None, json_output: JsonOption = False) -> None:
+    """What a running daemon is doing.
+
+    \b
+    Examples:
+      mmd status
+      mmd status --json | jq .trader.pnl
+
+    \b
+    Exit codes: 0 not halted, 3 halted, 4 no daemon answers, 1 refused.
+    """
+    reply = _ask(config, assignments, lambda client: client.state())
+    if reply.status != 200:
+        _fail(f"refused: {reply.document.get('error', reply.document)}")
+    if json_output:
+        import json
+
+        typer.echo(json.dumps(reply.document))
+    else:
+        _print_status(reply.document)
+    if reply.document["trader"]["halt"]["halted"]:
+        raise typer.Exit(EXIT_HALTED)
+
+
+@app.command()
+def version() -> None:
+    """The version of this program.
+
+    \b
+    Example:
+      mmd version
+    """
+    from mmd import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """The entry point `mmd`."""
+    app()
+
+
+HALT_FILE_HINT = "A file named HALT in the daemon's state directory halts it too"
+
+
+# ---- settings and errors
+
+
+def _fail(text: str, code: int = EXIT_ERROR) -> Any:
+    typer.echo(f"mmd: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def _assigned(assignments: list[str] | None) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in assignments or []:
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip():
+            _fail(f"--set {text!r} is not of the form KEY=VALUE, as risk.max_daily_loss=50", EXIT_USAGE)
+        values[key.strip()] = value.strip()
+    return values
+
+
+def _settings_or_exit(load: Callable[[], Any]) -> Any:
+    from mmd.daemon.settings_sources import SettingsError
+
+    try:
+        return load()
+    except SettingsError as error:
+        return _fail("the settings are wrong\n  " + "\n  ".join(error.problems))
+
+
+def _ask(config: Path | None, assignments: list[str] | None, question: Callable[[ControlClient], Any], remedy: str = "") -> Any:
+    from mmd.daemon.control_client import ControlClient, NoDaemon
+    from mmd.daemon.settings_sources import load_control_settings
+
+    settings = _settings_or_exit(lambda: load_control_settings(config, overrides=_assigned(assignments)))
+    try:
+        return question(ControlClient(settings))
+    except NoDaemon as error:
+        return _fail(f"{error} {remedy}".strip(), EXIT_NO_DAEMON)
+
+
+# ---- trading
+
+
+def _launched(start: Callable[[], int]) -> None:
+    from mmd.daemon.launch import LaunchError
+    from mmd.daemon.mock_child import MockChildError
+
+    try:
+        code = _settings_or_exit(start)
+    except (LaunchError, MockChildError) as error:
+        _fail(str(error))
+    raise typer.Exit(code)
+
+
+def _terminate_when_stdin_closes() -> None:
+    import os
+    import signal
+    import threading
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="stdin watch", daemon=True).start()
+
+
+def _print_status(document: Mapping[str, Any]) -> None:
+    import msgspec
+    from rich.console import Console
+
+    from mmd.daemon.view import status_line, symbol_table
+    from mmd.types.report import TraderReport
+
+    report = msgspec.convert(document["trader"], TraderReport)
+    console = Console()
+    console.print(status_line(report))
+    console.print(symbol_table(report))
+    process, latency = document["process"], document["tick_to_quote_us"]
+    console.print(
+        f"pid {process['pid']}   {process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: "
+        f"p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f} (n {latency['n']})"
+    )
+    for order in report.open_orders:
+        console.print(
+            f"  {order.side} {order.quantity:g} {order.symbol} at {order.price:.10g}   {order.state}   {order.client_order_id}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""From settings to exit code: logs, view, event loop, and the summary at the end. What `mmd run` and `mmd demo` share."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from rich.console import Console
+
+from mmd.daemon.checkpoint import CheckpointError
+from mmd.daemon.control import ControlError
+from mmd.daemon.logs import configure_logging
+from mmd.daemon.mock_child import MockChild
+from mmd.daemon.process import run_daemon
+from mmd.daemon.settings import ControlSettings, LoggingSettings, Settings
+from mmd.daemon.settings_sources import load_settings
+from mmd.daemon.state_lock import StateLockError
+from mmd.daemon.summary import Summary
+from mmd.daemon.view import LiveView, summary_table
+from mmd.exchanges.adapter import AdapterError
+from mmd.exchanges.binance.signing import SigningKeyError
+
+CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, OSError)
+DEMO_KEY, DEMO_SECRET = "K1", "S1"
+
+
+class LaunchError(RuntimeError):
+    """The daemon could not start. The text says why and how to mend it."""
+
+
+class Output(msgspec.Struct, frozen=True):
+    """How a run is shown. `view` None: where standard output is a terminal."""
+
+    title: str
+    json: bool
+    view: bool | None
+
+    @property
+    def live(self) -> bool:
+        """Whether the live table is drawn."""
+        return not self.json and (sys.stdout.isatty() if self.view is None else self.view)
+
+
+class DemoOptions(msgspec.Struct, frozen=True):
+    """What `mmd demo` is given beside `--set`. `symbols` is separated by commas."""
+
+    directory: Path
+    seconds: float
+    symbols: str
+    seed: int
+    speed: float
+
+
+def launch(settings: Settings, output: Output, seconds: float | None) -> int:
+    """Trade, print the summary, return the exit code. Raises `LaunchError`."""
+    logging = _logging(settings, output)
+    console = Console()
+    try:
+        configure_logging(logging, settings.secrets(), console=not output.live)
+        summary = _trade(settings, seconds, console if output.live else None, output.title)
+    except SigningKeyError as error:
+        remedy = "set MMD_EXCHANGE__API_KEY, and MMD_EXCHANGE__API_SECRET or MMD_EXCHANGE__API_SECRET_FILE"
+        raise LaunchError(f"cannot start: {error} ({remedy})") from error
+    except CANNOT_START as error:
+        raise LaunchError(f"cannot start: {error}") from error
+    if output.json:
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        sys.stdout.flush()
+    else:
+        console.print(summary_table(summary))
+    return summary.exit_code
+
+
+def launch_demo(options: DemoOptions, output: Output, assigned: Mapping[str, str]) -> int:
+    """The same on a mock exchange of its own. Raises `LaunchError`, `MockChildError`, `SettingsError`."""
+    options.directory.mkdir(parents=True, exist_ok=True)
+    arguments = ["--symbols", options.symbols, "--seed", str(options.seed), "--speed", str(options.speed)]
+    arguments += ["--account", f"{DEMO_KEY}:{DEMO_SECRET}"]
+    with MockChild(arguments, log_file=options.directory / "mock.log") as child:
+        overrides: dict[str, Any] = {
+            "symbols": options.symbols,
+            "state_dir": str(options.directory),
+            "control.port": free_control_port(),
+            **assigned,
+            "mode": "mock",
+            "exchange.api_key": DEMO_KEY,
+            "exchange.api_secret": DEMO_SECRET,
+            **{f"exchange.{name}_url": child.urls[name] for name in ("rest", "stream", "websocket_api")},
+        }
+        # A demo must not pick up the keys or limits of a live daemon that happens to be configured here.
+        settings = load_settings(overrides=overrides, environment={}, directory=options.directory)
+        return launch(settings, output, options.seconds)
+
+
+def free_control_port() -> int:
+    """The usual control port, or 0 (any free one) while another daemon has it."""
+    usual = ControlSettings()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((usual.host, usual.port))
+        except OSError:
+            return 0
+    return usual.port
+
+
+def _trade(settings: Settings, seconds: float | None, console: Console | None, title: str) -> Summary:
+    if console is None:
+        return uvloop.run(run_daemon(settings, seconds=seconds))
+    with LiveView(console, title) as live:
+        return uvloop.run(run_daemon(settings, seconds=seconds, on_report=live.show))
+
+
+def _logging(settings: Settings, output: Output) -> LoggingSettings:
+    logging = settings.logging
+    if output.live and logging.file is None:
+        # The table has the terminal to itself.
+        return logging.model_copy(update={"file": settings.state_dir / "mmd.log"})
+    if output.json and logging.level == "info":
+        return logging.model_copy(update={"level": "warning"})
+    return logging

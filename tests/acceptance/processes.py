@@ -1,0 +1,177 @@
+"""Real processes for acceptance tests: `mmd mock` and `mmd run`, their ports, and patience with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+MMD = [sys.executable, "-m", "mmd.cli"]
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """This environment without settings of the developer's own."""
+    return {**{key: value for key, value in os.environ.items() if not key.startswith("MMD_")}, **extra}
+
+
+def wait_until(what: str, check: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """The first true answer of `check`; an `AssertionError` that names `what` at the deadline."""
+    deadline = time.monotonic() + seconds
+    last: Any = None
+    while time.monotonic() < deadline:
+        try:
+            last = check()
+        except (OSError, urllib.error.URLError, json.JSONDecodeError) as error:
+            last = error
+        else:
+            if last:
+                return last
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s for {what}; last: {last!r}")
+
+
+class Process:
+    """One child; its output goes to a file that a failing test shows."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path, name: str) -> None:
+        self.output = folder / f"{name}-{time.monotonic_ns()}.log"
+        with self.output.open("wb") as sink:
+            self.child = subprocess.Popen([*MMD, *arguments], env=environment, cwd=folder, stdout=sink, stderr=sink)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.child.kill()
+        self.child.wait(10)
+
+    def terminate(self, seconds: float = 15.0) -> int:
+        """SIGTERM, and the exit code."""
+        self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(seconds)
+
+    def tail(self) -> str:
+        """The end of what it wrote."""
+        return self.output.read_text(errors="replace")[-4000:]
+
+
+class World:
+    """A mock exchange and a daemon with folders, ports and settings of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mock_port, self.control_port = free_port(), free_port()
+        self.venue_state = folder / "venue"
+        self.state = folder / "state"
+        self.processes: list[Process] = []
+
+    def start_mock(self, *extra: str, keep_state: bool = True) -> Process:
+        """`mmd mock`, answering."""
+        arguments = ["mock", "--port", str(self.mock_port), *extra]
+        if keep_state:
+            arguments += ["--state", str(self.venue_state)]
+        process = self._start(arguments, clean_environment(), "mock")
+        wait_until("the mock exchange", lambda: self.venue("ping") == {} and True)
+        return process
+
+    def start_daemon(self, **settings: str) -> Process:
+        """`mmd run` on that mock."""
+        base = f"127.0.0.1:{self.mock_port}"
+        environment = clean_environment(
+            MMD_EXCHANGE__REST_URL=f"http://{base}",
+            MMD_EXCHANGE__STREAM_URL=f"ws://{base}",
+            MMD_EXCHANGE__WEBSOCKET_API_URL=f"ws://{base}/ws-api/v3",
+            MMD_EXCHANGE__API_KEY="K1",
+            MMD_EXCHANGE__API_SECRET="S1",
+            MMD_CONTROL__PORT=str(self.control_port),
+            MMD_STATE_DIR=str(self.state),
+            **settings,
+        )
+        process = self._start(["run"], environment, "daemon")
+        wait_until("the control port", lambda: self.control("GET", "/state"))
+        return process
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One `mmd` command against the daemon's control port."""
+        environment = clean_environment(MMD_CONTROL__PORT=str(self.control_port), MMD_STATE_DIR=str(self.state))
+        return subprocess.run(
+            [*MMD, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def control(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+        """A request to the daemon; JSON where it answers so."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.control_port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read().decode()
+        return json.loads(text) if text.startswith(("{", "[")) else text
+
+    def venue(self, path: str, key: str = "", secret: str = "", **parameters: str) -> Any:
+        """A REST request to the mock exchange, signed where a key is given."""
+        query = "&".join(f"{name}={value}" for name, value in parameters.items())
+        if key:
+            query = f"{query}&" * bool(query) + f"timestamp={time.time_ns() // 1_000_000}"
+            query += "&signature=" + hmac.new(secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.mock_port}/api/v3/{path}?{query}", headers={"X-MBX-APIKEY": key} if key else {}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read())
+
+    def open_orders(self) -> list[dict[str, Any]]:
+        """What the exchange itself says is open on our account."""
+        orders: list[dict[str, Any]] = self.venue("openOrders", "K1", "S1")
+        return orders
+
+    def report(self) -> dict[str, Any]:
+        """The trader's own report."""
+        state: dict[str, Any] = self.control("GET", "/state")
+        trader: dict[str, Any] = state.get("trader", state)
+        return trader
+
+    def quoting(self) -> bool:
+        """Both sides of some symbol stand at the exchange."""
+        sides = {(order["symbol"], order["side"]) for order in self.open_orders()}
+        return any((symbol, "BUY") in sides and (symbol, "SELL") in sides for symbol, _ in sides)
+
+    def _start(self, arguments: list[str], environment: dict[str, str], name: str) -> Process:
+        process = Process(arguments, environment, self.folder, name)
+        self.processes.append(process)
+        return process
+
+
+@contextlib.contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Ends every process, and shows what they wrote if the test failed."""
+    made = World(folder)
+    try:
+        yield made
+    except BaseException:
+        for process in made.processes:
+            print(f"---- {process.output.name}\n{process.tail()}")
+        raise
+    finally:
+        for process in made.processes:
+            if process.child.poll() is None:
+                process.kill()
