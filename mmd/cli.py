@@ -312,13 +312,14 @@ def _print_status(document: Mapping[str, Any]) -> None:
     import msgspec
     from rich.console import Console
 
-    from mmd.daemon.view import status_line, symbol_table
+    from mmd.daemon.view import status_line, symbol_table, totals_line
     from mmd.types.report import TraderReport
 
     report = msgspec.convert(document["trader"], TraderReport)
     console = Console()
     console.print(status_line(report))
     console.print(symbol_table(report))
+    console.print(totals_line(report))
     process, latency = document["process"], document["tick_to_quote_us"]
     console.print(
         f"pid {process['pid']}   {process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: "

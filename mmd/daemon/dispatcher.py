@@ -269,11 +269,12 @@ class Dispatcher:
 
     def _core_failed(self, error: Exception, event: Any) -> None:
         self.failure = f"the core raised {type(error).__name__} on {type(event).__name__}: {error}"
-        log.critical("the core failed; cancelling everything and leaving", event=repr(event)[:500], exc_info=error)
-        self._latch_directly(self.failure, "core")
-        self._cancel_what_was_open()
         if not self.failed.done():
             self.failed.set_result(self.failure)
+        # First what protects, then what tells of it.
+        self._latch_directly(self.failure, "core")
+        self._cancel_what_was_open()
+        log.critical("the core failed; everything is cancelled, the process leaves", during=repr(event)[:500], exc_info=error)
 
     def _latch_directly(self, reason: str, actor: str) -> HaltRecord:
         record = HaltRecord(halted=True, reason=reason, actor=actor, time_ns=self._clock_ns())

@@ -107,13 +107,15 @@ class StageClock:
         """A tick begins."""
         self._mark_ns = perf_counter_ns()
 
-    def lap(self, stage: Stage) -> None:
-        """`stage` ends here."""
+    def lap(self, stage: Stage) -> int:
+        """`stage` ends here. The ns it took."""
         now_ns = perf_counter_ns()
-        self.stages[stage].record(now_ns - self._mark_ns)
+        taken_ns = now_ns - self._mark_ns
+        self.stages[stage].record(taken_ns)
         self._mark_ns = now_ns
         if stage is Stage.RISK:
             self.quoted = True
+        return taken_ns
 
     def percentiles(self) -> dict[str, Percentiles]:
         """By stage name, stages that were never timed left out."""

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
@@ -84,7 +84,7 @@ class Daemon:
         self._begun = time.monotonic()
         self._abandoned: asyncio.Future[str] = self._loop.create_future()
         self._leaving = False
-        self._closers: list[Callable[[], Any]] = []
+        self._undo = AsyncExitStack()
         self.adapter: ExchangeAdapter
         self.dispatcher: Dispatcher
         self._control: ControlServer
@@ -108,7 +108,7 @@ class Daemon:
             on_failure=self._on_adapter_failure,
             random=random.Random(),
         )
-        self._closers.append(self.adapter.close)
+        self._undo.push_async_callback(self.adapter.close)
         core = self._make_core(await self.adapter.load_instruments(), checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
         sources = ProcessSources(
@@ -123,14 +123,14 @@ class Daemon:
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
         await self._control.start()
-        self._closers.append(self._control.stop)
+        self._undo.push_async_callback(self._control.stop)
         self._watchdog.start()
-        self._closers.append(self._watchdog.stop)
+        self._undo.callback(self._watchdog.stop)
         self._start_pulse(on_report)
         self._collection.start(self._started_ns)
-        self._closers.append(self._collection.stop)
+        self._undo.callback(self._collection.stop)
         self._loop.set_exception_handler(self._on_loop_error)
-        self._closers.append(lambda: self._loop.set_exception_handler(None))
+        self._undo.callback(self._loop.set_exception_handler, None)
         if halt is not None and halt.halted:
             log.warning("starting halted: nothing is quoted until `mmd resume`", reason=halt.reason, actor=halt.actor)
 
@@ -161,7 +161,7 @@ class Daemon:
         interval = self._settings.process.timer_interval_ms / 1000
         pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=on_report)
         pulse.start()
-        self._closers.append(pulse.stop)
+        self._undo.callback(pulse.stop)
 
     def _take_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -173,7 +173,7 @@ class Daemon:
         }
         for number, handler in handlers.items():
             self._loop.add_signal_handler(number, handler)
-            self._closers.append(partial(self._loop.remove_signal_handler, number))
+            self._undo.callback(self._loop.remove_signal_handler, number)
 
     # ---- trading
 
@@ -184,7 +184,7 @@ class Daemon:
         log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url)
         if seconds is not None:
             time_up = self._loop.call_later(seconds, self._time_is_up, seconds)
-            self._closers.append(time_up.cancel)
+            self._undo.callback(time_up.cancel)
         over = (self.dispatcher.exited, self.dispatcher.failed, self._abandoned)
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         ending = await self._end()
@@ -201,7 +201,7 @@ class Daemon:
         self.dispatcher(Shutdown(time.time_ns(), reason))
         deadline = self._settings.process.shutdown_deadline_seconds
         overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
-        self._closers.append(overdue.cancel)
+        self._undo.callback(overdue.cancel)
 
     def _time_is_up(self, seconds: float) -> None:
         if not self._leaving:
@@ -255,10 +255,7 @@ class Daemon:
 
     async def close(self) -> None:
         """Undo what `prepare` and `trade` began, newest first."""
-        while self._closers:
-            result = self._closers.pop()()
-            if asyncio.iscoroutine(result):
-                await result
+        await self._undo.aclose()
 
     # ---- faults
 
@@ -278,7 +275,7 @@ class Daemon:
             if not self.dispatcher.failure and self.dispatcher.report().open_orders:
                 self._abandon(f"{reason}: orders were not confirmed gone within {deadline:g} s")
 
-        self._closers.append(self._loop.call_later(deadline, check).cancel)
+        self._undo.callback(self._loop.call_later(deadline, check).cancel)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")

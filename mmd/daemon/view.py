@@ -13,6 +13,7 @@ from mmd.daemon.summary import Summary
 from mmd.types.report import SymbolReport, TraderReport
 
 REFRESHES_PER_SECOND = 4
+ROWS = ("mid", "best", "our bid", "our ask", "position", "PnL", "fees", "fills", "markout 1 s", "quotes", "data age")
 
 
 class LiveView:
@@ -40,7 +41,7 @@ class LiveView:
         report = self._report
         if report is None:
             return Group(Text("connecting ..."))
-        return Group(Text(self._title, style="bold"), status_line(report), symbol_table(report))
+        return Group(Text(self._title, style="bold"), status_line(report), symbol_table(report), totals_line(report))
 
 
 def status_line(report: TraderReport) -> Text:
@@ -53,18 +54,23 @@ def status_line(report: TraderReport) -> Text:
 
 
 def symbol_table(report: TraderReport) -> Table:
-    """One line a symbol."""
+    """One column a symbol, so that it fits a terminal of 80 characters."""
     table = Table()
-    table.add_column("symbol")
-    for heading in ("bid", "our bid", "our ask", "ask", "position", "PnL", "fees", "fills", "markout 1 s", "quotes", "age"):
-        table.add_column(heading, justify="right")
+    table.add_column("")
     for line in report.symbols:
-        table.add_row(*_cells(line))
-    table.caption = (
-        f"mode {report.mode}   orders sent {report.orders_sent}   open {len(report.open_orders)}   "
-        f"loss used {report.loss_used:.2f}   drawdown {report.drawdown:.2f}   denials {sum(report.risk_denials.values())}"
-    )
+        table.add_column(line.symbol if line.book_valid else f"{line.symbol} (book invalid)", justify="right")
+    columns = [_cells(line) for line in report.symbols]
+    for row in zip(ROWS, *columns, strict=True):
+        table.add_row(*row)
     return table
+
+
+def totals_line(report: TraderReport) -> Text:
+    """What concerns all symbols together."""
+    return Text(
+        f"mode {report.mode}   orders sent {report.orders_sent}   open {len(report.open_orders)}   "
+        f"denied {sum(report.risk_denials.values())}\nloss used {report.loss_used:.2f}   drawdown {report.drawdown:.2f}"
+    )
 
 
 def summary_table(summary: Summary) -> Table:
@@ -92,20 +98,26 @@ def summary_table(summary: Summary) -> Table:
         ("left because", summary.exit_detail),
     ]
     for name, value in lines:
-        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
+        table.add_row(name, _text(value))
     return table
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{symbol} {_text(one)}" for symbol, one in value.items())
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _cells(line: SymbolReport) -> tuple[str, ...]:
     quote = line.quote
     markout = line.markouts_bps.get("1s")
-    valid = "" if line.book_valid else " !"
     return (
-        f"{line.symbol}{valid}",
-        f"{line.bid:.10g}",
+        f"{line.mid:.10g}",
+        f"{line.bid:.10g} / {line.ask:.10g}",
         f"{quote.bid:.10g}" if quote is not None and quote.bid_quantity else "-",
         f"{quote.ask:.10g}" if quote is not None and quote.ask_quantity else "-",
-        f"{line.ask:.10g}",
         f"{line.position:.6f}",
         f"{line.pnl:+.2f}",
         f"{line.fees:.2f}",

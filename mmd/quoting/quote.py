@@ -24,6 +24,16 @@ class QuoteContext(msgspec.Struct, gc=False):
     buy_room_lots: int = 0
     """Lots that could be bought before the position limit."""
     sell_room_lots: int = 0
+    sigma_ticks: float = 0.0
+    """Trailing mid volatility over the network's horizon, in ticks."""
+    skew_sigma_ticks: float = 0.0
+    """The same over the skew's horizon."""
+
+    @property
+    def microprice_ticks(self) -> float:
+        """Touch prices weighted by the opposite side's size (Stoikov's weighted mid), in ticks."""
+        total = self.bid_lots + self.ask_lots
+        return (self.bid_ticks * self.ask_lots + self.ask_ticks * self.bid_lots) / total if total else self.mid_ticks
 
     @property
     def mid_ticks(self) -> float:

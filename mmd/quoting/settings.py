@@ -12,8 +12,12 @@ class QuotingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Literal["fixed"] = Field(
-        "fixed", description="Who makes the quotes: `fixed` keeps a constant half-spread around the mid."
+    strategy: Literal["neural", "avellaneda-stoikov", "fixed"] = Field(
+        "neural",
+        description=(
+            "Who makes the quotes: `neural` the bundle's networks, `avellaneda-stoikov` the model of that name on trailing "
+            "volatility, `fixed` a constant half-spread around the mid."
+        ),
     )
     fixed_half_spread_bps: float = Field(
         0.1, gt=0, le=1_000, allow_inf_nan=False, description="Half-spread of the `fixed` quoter, in bps of the mid."
@@ -36,4 +40,23 @@ class QuotingSettings(BaseModel):
     )
     max_skew_half_spreads: float = Field(
         1.5, gt=0, le=10, allow_inf_nan=False, description="The skew never moves a quote by more than this many half-spreads."
+    )
+    skew_horizon_seconds: float = Field(
+        2.0, gt=0, le=3_600, allow_inf_nan=False, description="τ of the skew's scale: mid volatility over so many seconds."
+    )
+    risk_aversion: float = Field(
+        0.5, gt=0, le=100, allow_inf_nan=False, description="γ of Avellaneda and Stoikov, per sigma of the skew's horizon."
+    )
+    arrival_decay: float = Field(
+        2.0, gt=0, le=1_000, allow_inf_nan=False, description="κ of Avellaneda and Stoikov, per sigma of the skew's horizon."
+    )
+    fallback_widening: float = Field(
+        1.5, ge=1, le=100, allow_inf_nan=False, description="The fallback's half-spread is wider by this factor."
+    )
+    rescale_half_life: float = Field(
+        2_000.0,
+        gt=0,
+        le=1e7,
+        allow_inf_nan=False,
+        description="Half-life of the running regression of moves on predictions, in rows.",
     )

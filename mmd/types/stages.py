@@ -19,13 +19,13 @@ class Stage(IntEnum):
 
 
 class StageTimer(Protocol):
-    """`lap(stage)` books the time since the previous lap (or start) to that stage."""
+    """`lap(stage)` books the time since the previous lap (or start) to that stage, and returns it in ns."""
 
     def start(self) -> None:
         """A tick begins."""
 
-    def lap(self, stage: Stage) -> None:
-        """`stage` ends here."""
+    def lap(self, stage: Stage) -> int:
+        """`stage` ends here. The ns it took; 0 where nothing is measured."""
 
 
 class NoTimer:
@@ -36,5 +36,6 @@ class NoTimer:
     def start(self) -> None:
         """Nothing."""
 
-    def lap(self, stage: Stage) -> None:
+    def lap(self, stage: Stage) -> int:
         """Nothing."""
+        return 0

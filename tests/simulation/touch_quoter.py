@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from market_recording import SECOND_NS, START_NS, Floats, Recorder
 
 from mmd.mock.engine import EngineEvent, MatchingEngine, NewOrder, OrderReport, OrderType, Refusal
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
 from mmd.types.market import Side
+from tests.simulation.market_recording import SECOND_NS, START_NS, Floats, Recorder
 
 ACCOUNT = "quoter"
 
@@ -26,9 +26,7 @@ class TouchQuoter:
         *,
         base_units: float,
         lean: float | None,
-        behind_ticks: int = 0,
     ) -> None:
-        self.behind_ticks = behind_ticks
         self.engine, self.symbol, self.recorder, self.lean = engine, symbol, recorder, lean
         self.lots = int(base_units * engine.instruments[symbol].lots_per_unit)
         self.orders: dict[Side, tuple[int, int]] = {}
@@ -43,7 +41,7 @@ class TouchQuoter:
         _, bid, bid_lots, ask, ask_lots = self.engine.touch(self.symbol)
         imbalance = (bid_lots - ask_lots) / (bid_lots + ask_lots)
         for side, touch in ((Side.BUY, bid), (Side.SELL, ask)):
-            wanted = 0 if self.lean is not None and imbalance * side.sign < -self.lean else touch - side.sign * self.behind_ticks
+            wanted = 0 if self.lean is not None and imbalance * side.sign < -self.lean else touch
             self._move(side, wanted, now_ns)
 
     def _move(self, side: Side, wanted: int, now_ns: int) -> None:
@@ -60,7 +58,8 @@ class TouchQuoter:
             try:
                 order, events = self.engine.place(new, now_ns)
             except Refusal as refusal:
-                assert "immediately match" in refusal.message
+                if refusal.code != -2010:
+                    raise
                 return
             self.orders[side] = (order.order_id, wanted)
             self.recorder(now_ns, self.symbol, events)
@@ -79,7 +78,6 @@ def quoted(
     seconds: float,
     *,
     lean: float | None = None,
-    behind_steps: int = 0,
     base_units: dict[str, float] | None = None,
     period_ns: int = SECOND_NS // 5,
     parameters: SimulationParameters | None = None,
@@ -90,12 +88,7 @@ def quoted(
     engine.open_account(ACCOUNT, {"USDT": 10**15, "BTC": 10**12, "ETH": 10**13})
     market = SimulatedMarket(engine, parameters or SimulationParameters(), seed=seed, start_ns=START_NS)
     recorder = Recorder(engine, list(base_units))
-    quoters = {
-        symbol: TouchQuoter(
-            engine, symbol, recorder, base_units=units, lean=lean, behind_ticks=behind_steps * {"BTCUSDT": 30, "ETHUSDT": 2}[symbol]
-        )
-        for symbol, units in base_units.items()
-    }
+    quoters = {symbol: TouchQuoter(engine, symbol, recorder, base_units=units, lean=lean) for symbol, units in base_units.items()}
 
     def sink(time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
         recorder(time_ns, symbol, events)

@@ -21,7 +21,7 @@ class Owner(Protocol):
 
 
 class RestingOrder:
-    """A simulated participant's order in the book. `lots` falls with every fill the desk sees and is 0 once it is known to be gone."""
+    """A simulated participant's order in the book. `lots` falls with every fill the desk sees, and is 0 once it is gone."""
 
     __slots__ = ("lots", "order_id", "owner", "price_ticks", "side")
 
@@ -71,7 +71,7 @@ class Desk:
         return bid_ticks, bid_lots, ask_ticks, ask_lots
 
     def rest(self, side: Side, price_ticks: int, lots: int, now_ns: int, owner: Owner | None) -> RestingOrder | None:
-        """Place an order that the caller priced not to take. None where it traded at once after all, or its price is not above 0."""
+        """Place an order that the caller priced not to take. None where it traded at once after all, or has no price above 0."""
         if price_ticks <= 0 or lots <= 0:
             return None
         order_id, events = self._engine.background_limit(self.symbol, side, price_ticks, lots, now_ns)

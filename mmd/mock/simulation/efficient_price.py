@@ -1,7 +1,7 @@
 """What each asset is worth: stochastic volatility, sudden moves and rare jumps, with a factor common to all symbols.
 
-The path is made a block ahead of the time asked for, so that the informed may know what comes. It depends on the seed alone: neither
-the trading nor the manner in which time is advanced moves it.
+The path is made ahead of the time asked for, so that the informed may know what comes. It depends on parameters and seed alone:
+neither the trading nor the manner in which time is advanced moves it.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ class EfficientPrices:
 
     def ticks_at(self, position: int, time_ns: int) -> float:
         """Efficient price of the symbol at this position of the parameters; before the start, the first price."""
-        return self._ticks[position][self._offset(time_ns)]
+        offset = self._offset(time_ns)  # Looked up first: it may make more of the path, in new lists.
+        return self._ticks[position][offset]
 
     def activity_at(self, time_ns: int) -> float:
         """Volatility as a multiple of its usual level: order flow quickens with it."""
-        return self._activity[self._offset(time_ns)]
+        offset = self._offset(time_ns)
+        return self._activity[offset]
 
     def _offset(self, time_ns: int) -> int:
         step = (time_ns - self._start_ns) // STEP_NS

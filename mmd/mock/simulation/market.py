@@ -52,7 +52,7 @@ class SimulatedMarket:
         heapify(self._queue)
 
     def efficient_price_ticks(self, symbol: str) -> float:
-        """What the symbol is worth now, in ticks: nobody in the market knows it exactly. Raises `KeyError` for an unknown symbol."""
+        """What the symbol is worth now, in ticks, which no maker knows exactly. Raises `KeyError` for an unknown symbol."""
         return self._desks[symbol].efficient_ticks(self.now_ns)
 
     def resting_orders(self, symbol: str) -> int:
@@ -62,8 +62,8 @@ class SimulatedMarket:
     def advance(self, until_ns: int, sink: Sink) -> None:
         """Let everything happen up to and including `until_ns`; `sink(time_ns, symbol, events)` after each operation.
 
-        An operation that only changes the book (an order rests or is cancelled) has no events. Raises `ValueError` for a time before
-        the present.
+        An operation that only changes the book (an order rests or is cancelled) has no events. Raises `ValueError` for a time
+        before the present.
         """
         if until_ns < self.now_ns:
             raise ValueError(f"simulated market: cannot go back from {self.now_ns} to {until_ns}")

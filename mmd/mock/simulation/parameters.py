@@ -1,4 +1,4 @@
-"""Every number of the simulated market: per symbol in a table, per class of maker in another, the rest shared."""
+"""Every number of the simulated market: per symbol in a table, per class of participant in others, the rest shared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SymbolParameters(BaseModel):
     )
     move_bps: float = Field(default=0.28, gt=0, description="scale of a sudden small move (Laplace), bps")
     common_lag_ms: int = Field(
-        default=0, ge=0, le=5_000, description="how long after the first symbol the common factor arrives, ms"
+        default=0, ge=0, le=5_000, description="how long after the others the common factor arrives, ms (in steps of 50)"
     )
 
 
@@ -74,7 +74,9 @@ class InformedParameters(BaseModel):
     horizon_ms: int = Field(ge=-2_000, le=5_000, description="how far ahead they know the efficient price (below 0: how late), ms")
     edge_steps: float = Field(ge=0, description="gain beyond the touch for which they take, steps")
     levels: int = Field(ge=1, le=50, description="levels they take at most each time they look")
-    join_share: float = Field(default=0.0, ge=0, le=1, description="share of looks without such a gain that join the favoured queue")
+    join_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of looks without such a gain that join the favoured queue"
+    )
 
 
 def _default_symbols() -> tuple[SymbolParameters, ...]:
@@ -160,7 +162,7 @@ _DEFAULT_CHILDREN = (
 
 
 class SimulationParameters(BaseModel):
-    """The whole market. The first symbol's clock leads: others may receive the common factor later."""
+    """The whole market: a table of symbols, tables of makers and of informed traders, and what all of them share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -31,7 +31,9 @@ def test_the_defaults_are_settings(tmp_path: Path) -> None:
 
 def test_later_sources_win_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "mmd.toml").write_text(
-        'symbols = ["BTCUSDT", "ETHUSDT"]\n[risk]\nmax_daily_loss = 10\nmax_drawdown = 20\nmax_open_orders = 4\n[control]\nport = 1111\n'
+        'symbols = ["BTCUSDT", "ETHUSDT"]\n'
+        "[risk]\nmax_daily_loss = 10\nmax_drawdown = 20\nmax_open_orders = 4\n"
+        "[control]\nport = 1111\n"
     )
     (tmp_path / ".env").write_text("MMD_RISK__MAX_DRAWDOWN=30\nMMD_CONTROL__PORT=2222\nOTHER=1\n")
     settings = load_settings(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -71,7 +72,7 @@ def test_threads_may_latch_at_once(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(record.reason for record in standing)) == 1
+    assert len({record.reason for record in standing}) == 1
     assert store.read(9) == standing[0]
 
 
@@ -132,8 +133,6 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_daemons_never_share_a_state_directory(tmp_path: Path) -> None:
-    import os
-
     state = tmp_path / "state"
     with StateLock(state), pytest.raises(StateLockError, match=f"in use by process {os.getpid()}"), StateLock(state):
         pass

@@ -1,0 +1,53 @@
+"""Avellaneda and Stoikov's quotes: a baseline, and what the desk falls back to, wider, when a prediction may not be used.
+
+Source: M. Avellaneda, S. Stoikov, High-frequency trading in a limit order book, Quantitative Finance 8 (2008),
+with a constant remaining time τ, as a market without a close has it. In units of sigma, the mid volatility over τ, with inventory
+as a fraction of its limit:
+
+    reservation = mid - γ·q·sigma
+    half-spread = sigma · (γ/2 + ln(1 + γ/κ)/γ)
+
+where γ is risk aversion and κ the decay of the arrival rate of orders with the distance, both per sigma.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.settings import QuotingSettings
+from mmd.types.instrument import Instrument
+
+
+class AvellanedaStoikovQuoter:
+    """`widening` multiplies the half-spread: above 1 when this stands in for a network that cannot be trusted."""
+
+    def __init__(self, settings: QuotingSettings, instrument: Instrument) -> None:
+        self._settings = settings
+        self._instrument = instrument
+        gamma, kappa = settings.risk_aversion, settings.arrival_decay
+        self._half_spread_sigmas = 0.5 * gamma + math.log1p(gamma / kappa) / gamma
+
+    def quote(self, context: QuoteContext, *, widening: float = 1.0, source: str = "avellaneda-stoikov") -> RawQuote:
+        """Pure: the same context gives the same quote."""
+        settings, sigma, mid = self._settings, context.skew_sigma_ticks, context.mid_ticks
+        half_spread = max(settings.min_half_spread_ticks, sigma * self._half_spread_sigmas) * widening
+        return RawQuote(
+            microprice_shift=0.0,
+            price_shift=0.0,
+            skew_shift=inventory_shift(
+                context.inventory, 0.0, sigma, half_spread, settings.risk_aversion, settings.max_skew_half_spreads
+            ),
+            half_spread=half_spread,
+            adverse_bid=0.0,
+            adverse_ask=0.0,
+            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
+            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            confidence=0.0,
+            predicted_direction=0,
+            source=source,
+        )
+
+    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
+        settings = self._settings
+        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)

@@ -1,0 +1,108 @@
+"""Quotes from the network: fair = mid + E, half-spread from the spread head, leaned towards the position head's target.
+
+E joins what tells of the next move (microprice and price head) with the weights that the bundle's card states, fitted where the
+network was validated. A side that E is about to run over is withheld, not merely moved. Everything is in ticks; the outputs
+are in units of the trailing mid volatility over its horizon, so that one network serves any instrument.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.rescale import OnlineRescale
+from mmd.quoting.settings import QuotingSettings
+from mmd.types.instrument import Instrument
+
+
+class QuoteModel(msgspec.Struct, frozen=True):
+    """What the card says about turning the heads into quotes. Weights are multipliers, spreads multiples of sigma."""
+
+    microprice_weight: float
+    price_head_weight: float
+    spread_min: float
+    spread_max: float
+    pull_threshold: float
+    """In half-spreads: beyond it a side is withheld. 0 never pulls."""
+    max_shift: float
+    """Bound of |E| in sigma."""
+    max_target: float
+    """Largest target inventory as a fraction of the limit; 0 where the position head shows no gain."""
+    horizon_ns: int
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """The heads' newest outputs, one object per symbol. `usable` is the gate's word."""
+
+    price_change: float = 0.0
+    """Predicted mid change over the horizon, in sigma."""
+    optimal_spread: float = 0.5
+    """0 to 1, log scale between spread_min and spread_max."""
+    position_signal: float = 0.0
+    usable: bool = False
+    refusal: str = "starting"
+    made_ns: int = 0
+
+
+class NeuralQuoter:
+    """One symbol's quoter. When the prediction may not be used, the desk asks another."""
+
+    def __init__(self, settings: QuotingSettings, instrument: Instrument, model: QuoteModel) -> None:
+        self._settings = settings
+        self._instrument = instrument
+        self._model = model
+        self._log_range = math.log(model.spread_max / model.spread_min)
+        self.rescale = OnlineRescale(model.horizon_ns, settings.rescale_half_life)
+
+    def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float]:
+        """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
+        model, sigma = self._model, context.sigma_ticks
+        micro = model.microprice_weight * (context.microprice_ticks - context.mid_ticks)
+        head = model.price_head_weight * prediction.price_change * sigma
+        total, bound = micro + head, model.max_shift * sigma
+        if abs(total) > bound:
+            shrink = bound / abs(total)
+            return micro * shrink, head * shrink
+        return micro, head
+
+    def quote(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
+        """The same context, prediction and scale give the same quote."""
+        settings, model = self._settings, self._model
+        sigma = context.sigma_ticks
+        micro, head = self.expected_move(context, prediction)
+        scale = self.rescale.scale
+        micro, head = micro * scale, head * scale
+        move = micro + head
+        width = model.spread_min * math.exp(prediction.optimal_spread * self._log_range)
+        half_spread = max(settings.min_half_spread_ticks, 0.5 * sigma * width)
+        target = prediction.position_signal * model.max_target
+        threshold = model.pull_threshold * half_spread
+        mid = context.mid_ticks
+        return RawQuote(
+            microprice_shift=micro,
+            price_shift=head,
+            skew_shift=inventory_shift(
+                context.inventory,
+                target,
+                context.skew_sigma_ticks,
+                half_spread,
+                settings.skew_factor,
+                settings.max_skew_half_spreads,
+            ),
+            half_spread=half_spread,
+            adverse_bid=0.0,
+            adverse_ask=0.0,
+            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
+            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            confidence=1.0 - math.exp(-abs(move) / sigma) if sigma > 0 else 0.0,
+            predicted_direction=(move > 0) - (move < 0),
+            source="neural",
+            pull_bid=0 < threshold < -move,
+            pull_ask=0 < threshold < move,
+        )
+
+    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
+        settings = self._settings
+        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)
