@@ -102,8 +102,6 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (whatever it was: the core cannot be trusted any more)
             self._core_failed(error, event)
             return
-        if streamed:
-            self._stages.lap(Stage.BOOK)
         ordered = self._carry_out(commands) if commands else False
         if kind is BatchEnd:
             self._end_batch(event.receive_ns, ordered)

@@ -22,10 +22,10 @@ from mmd.daemon.settings_sources import load_settings
 from mmd.daemon.state_lock import StateLockError
 from mmd.daemon.summary import Summary
 from mmd.daemon.view import LiveView, summary_table
-from mmd.exchanges.adapter import AdapterError
-from mmd.exchanges.binance.signing import SigningKeyError
+from mmd.exchanges.adapter import AdapterError, CredentialsError
+from mmd.inference.errors import BundleError, RuntimeUnavailable
 
-CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, OSError)
+CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, BundleError, RuntimeUnavailable, OSError)
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
 
 
@@ -63,7 +63,7 @@ def launch(settings: Settings, output: Output, seconds: float | None) -> int:
     try:
         configure_logging(logging, settings.secrets(), console=not output.live)
         summary = _trade(settings, seconds, console if output.live else None, output.title)
-    except SigningKeyError as error:
+    except CredentialsError as error:
         remedy = "set MMD_EXCHANGE__API_KEY, and MMD_EXCHANGE__API_SECRET or MMD_EXCHANGE__API_SECRET_FILE"
         raise LaunchError(f"cannot start: {error} ({remedy})") from error
     except CANNOT_START as error:

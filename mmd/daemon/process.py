@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from mmd.daemon.bundles import load_networks
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.control import ControlServer
@@ -25,9 +26,10 @@ from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.settings import Settings
 from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
-from mmd.daemon.venue_audit import AuditError, VenueOrder, open_orders_at_venue
-from mmd.exchanges.adapter import ExchangeAdapter, adapter_factory
+from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder, adapter_factory
 from mmd.execution.client_order_ids import base36
+from mmd.inference.bundle import Bundle
+from mmd.inference.predictor import QuotePredictor
 from mmd.trader import Trader, TraderConfig
 from mmd.types.control import HaltRecord, HaltRequest, Shutdown
 from mmd.types.instrument import Instrument
@@ -54,8 +56,8 @@ async def run_daemon(
 ) -> Summary:
     """Trade until a signal, a fault, or for `seconds`. `on_ready` hears the control port's URL once it listens.
 
-    Raises `StateLockError`, `CheckpointError`, `AdapterError`, `SigningKeyError`, `ControlError` or `OSError` when it
-    cannot start; nothing was sent then.
+    Raises `StateLockError`, `CheckpointError`, `AdapterError`, `ControlError`, `BundleError`, `RuntimeUnavailable` or
+    `OSError` when it cannot start; nothing was sent then.
     """
     with StateLock(settings.state_dir):
         daemon = Daemon(settings)
@@ -146,9 +148,18 @@ class Daemon:
             execution=settings.execution,
             risk=settings.risk,
             reconciliation=settings.reconciliation,
+            gate=settings.networks.gate,
+            session_gap_seconds=settings.networks.session_gap_seconds,
         )
+        bundle: Bundle | None = None
+        predictors: dict[str, QuotePredictor] = {}
+        if settings.quoting.strategy == "neural":
+            bundle, predictors = load_networks(settings.networks.bundle, instruments, settings.networks.runtime)
+            log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
         try:
-            return Trader(config, instruments, checkpoint=checkpoint, halt=halt, stages=self._stages)
+            return Trader(
+                config, instruments, checkpoint=checkpoint, halt=halt, stages=self._stages, bundle=bundle, predictors=predictors
+            )
         except (KeyError, TypeError, ValueError) as error:
             if checkpoint is None:
                 raise
@@ -231,14 +242,12 @@ class Daemon:
         deadline = self._loop.time() + settings.process.shutdown_deadline_seconds
         while True:
             try:
-                orders = await open_orders_at_venue(
-                    settings.exchange, settings.symbols, settings.client_order_id_prefix, time.time_ns
-                )
+                orders = await self.adapter.open_orders_audit(settings.client_order_id_prefix)
             except AuditError as error:
                 log.error("what is still open is not known", error=str(error))
                 return None
             if not orders or self._loop.time() > deadline:
-                return tuple(orders)
+                return orders
             log.warning("cancelling orders that the venue still lists", orders=[order.client_order_id for order in orders])
             for order in orders:
                 self.adapter.send(CancelOrder(time.time_ns(), order.client_order_id, order.symbol))

@@ -9,13 +9,19 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.binance.settings import PROFILE_URLS, BinanceSettings
 from mmd.execution.settings import ExecutionSettings
+from mmd.inference.settings import GateSettings
 from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
-from mmd.trader.settings import Mode, ReconciliationSettings
+from mmd.trader.settings import ReconciliationSettings
 
-PROFILE_OF_MODE: dict[str, str] = {"mock": "mock", "paper": "live", "testnet": "testnet", "demo": "demo", "live": "live"}
+Mode = Literal["mock", "testnet", "demo"]
+PROFILE_OF_MODE: dict[str, str] = {"mock": "mock", "testnet": "testnet", "demo": "demo"}
+REFUSED_MODES = {
+    "paper": "there is no matcher behind paper mode yet, so its orders would go to the live venue and be real",
+    "live": "trading real money needs a promoted model bundle and a second explicit setting, and neither exists yet",
+}
 REAL_VENUE_DOMAINS = ("binance.com", "binance.vision", "binance.us")
 
 
@@ -64,6 +70,24 @@ class LoggingSettings(BaseModel):
     kept_files: int = Field(5, ge=1, le=1000, description="Rotated files that are kept, count.")
 
 
+class NetworkSettings(BaseModel):
+    """The networks' bundle, and when their word is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    bundle: Path = Field(
+        Path("models/quote-v1"),
+        description="Folder of the bundle. A relative one is looked for here, beside the source, and at the root of an image.",
+    )
+    runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = Field(
+        "auto", description="Which TensorFlow Lite runtime; `auto` takes the first that is installed."
+    )
+    session_gap_seconds: float = Field(
+        5.0, gt=0, le=3600, description="Silence of the market data after which features and recurrent state begin anew, seconds."
+    )
+    gate: GateSettings = Field(GateSettings(), description="The gate before the networks.")
+
+
 class ProcessSettings(BaseModel):
     """The event loop and its supervision."""
 
@@ -86,7 +110,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: Mode = Field("mock", description="Where orders go: our mock exchange, paper, Spot Testnet, Demo Mode or the live market.")
+    mode: Mode = Field("mock", description="Where orders go: our mock exchange, Spot Testnet or Demo Mode. Never real money.")
     venue: str = Field("binance", min_length=1, description="Exchange adapter, by its entry point in `mmd.exchanges`.")
     symbols: tuple[str, ...] = Field(("BTCUSDT",), min_length=1, description="Symbols to quote, separated by commas.")
     state_dir: Path = Field(Path("state"), description="Directory of latch, checkpoint and lock. Each account needs its own.")
@@ -98,6 +122,7 @@ class Settings(BaseModel):
     execution: ExecutionSettings = Field(ExecutionSettings(), description="How orders are watched.")
     risk: RiskLimits = Field(RiskLimits(), description="What we may do.")
     reconciliation: ReconciliationSettings = Field(ReconciliationSettings(), description="Comparison with the venue's books.")
+    networks: NetworkSettings = Field(NetworkSettings(), description="The networks.")
     control: ControlSettings = Field(ControlSettings(), description="The control port.")
     logging: LoggingSettings = Field(LoggingSettings(), description="The log.")
     process: ProcessSettings = Field(ProcessSettings(), description="The event loop.")
@@ -112,6 +137,14 @@ class Settings(BaseModel):
         if profile is None or not isinstance(exchange, dict) or exchange.get("profile"):
             return values
         return {**values, "exchange": {**exchange, "profile": profile}}
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _not_refused(cls, value: object) -> object:
+        why = REFUSED_MODES.get(value) if isinstance(value, str) else None
+        if why is not None:
+            raise ValueError(f"mode {value!r} is refused: {why}. Set mode to mock (our own exchange), testnet or demo")
+        return value
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -135,11 +168,14 @@ class Settings(BaseModel):
             raise ValueError(
                 f"mode is {self.mode!r}, but exchange.profile is {profile!r}: orders would go elsewhere than the mode says"
             )
-        if self.mode == "mock":
-            for name in ("rest_url", "stream_url", "websocket_api_url"):
-                host = urlsplit(getattr(self.exchange, name)).hostname or ""
-                if any(host == domain or host.endswith(f".{domain}") for domain in REAL_VENUE_DOMAINS):
-                    raise ValueError(f"mode is 'mock', but exchange.{name} is the real venue {host}: set the mode you mean")
+        own = {urlsplit(url).hostname for url in PROFILE_URLS[profile].values()}
+        for name in ("rest_url", "stream_url", "websocket_api_url"):
+            host = (urlsplit(getattr(self.exchange, name)).hostname or "").rstrip(".")
+            if host not in own and any(host == domain or host.endswith(f".{domain}") for domain in REAL_VENUE_DOMAINS):
+                raise ValueError(
+                    f"mode is {self.mode!r}, but exchange.{name} is the real venue {host}: "
+                    f"leave it out, and the one of {self.mode} is used"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,28 +1,34 @@
 """Where settings come from: TOML file, `.env`, environment, secret files, command line; the later one wins, key by key.
 
-A key that no setting bears is an error that names the key, the source and the nearest known key: a misspelt limit must never
-leave the default in force.
+pydantic-settings reads and merges. What is here is what it has not: `…_FILE` variables in every source, and that a key which no
+setting bears is an error with its source and the nearest known key: a misspelt limit must never leave the default in force.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
-from dotenv import dotenv_values
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from mmd.daemon.settings import ControlSettings, Settings
 
 PREFIX = "MMD_"
 DELIMITER = "__"
-FILE_SUFFIX = "_FILE"
+FILE_SUFFIX = "_file"
 CONFIG_VARIABLE = "MMD_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_DATA_DIR"})
 """Variables of ours that are no settings of the daemon: where its file is, and where recorded markets are."""
@@ -43,14 +49,6 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-class Layer(msgspec.Struct, frozen=True):
-    """The keys of one source. `spelling` says how a key is written there, for messages."""
-
-    source: str
-    values: dict[Key, Any]
-    spelling: dict[Key, str]
-
-
 def load_settings(
     config: Path | None = None,
     *,
@@ -62,12 +60,7 @@ def load_settings(
 
     `config` falls back on MMD_CONFIG, then on `mmd.toml` in `directory`; `.env` is read from `directory`.
     """
-    problems: list[str] = []
-    variables = os.environ if environment is None else environment
-    layers = _layers(config, overrides or {}, variables, directory, problems)
-    if problems:
-        raise SettingsError(problems)
-    return _validated(Settings, _merged(layers), layers)
+    return _Reading(config, overrides or {}, environment, directory).of(Settings)
 
 
 def load_control_settings(
@@ -81,16 +74,7 @@ def load_control_settings(
 
     Raises `SettingsError` for mistakes in that group alone.
     """
-    variables = os.environ if environment is None else environment
-    problems: list[str] = []
-    layers = _layers(config, overrides or {}, variables, directory, problems)
-    mine = [problem for problem in problems if "control" in problem.lower()]
-    if mine:
-        raise SettingsError(mine)
-    values: dict[str, Any] = {}
-    for layer in layers:
-        values.update({key[1]: value for key, value in layer.values.items() if key[0] == "control" and len(key) == 2})
-    return _validated(ControlSettings, values, layers, ("control",))
+    return _Reading(config, overrides or {}, environment, directory, only="control").of(_ControlOnly).control
 
 
 def known_fields(model: type[BaseModel] = Settings, prefix: Key = ()) -> Iterator[tuple[Key, FieldInfo]]:
@@ -114,146 +98,195 @@ def is_secret(key: Key, field: FieldInfo) -> bool:
     return SecretStr in kinds or key[-1] == "api_key"
 
 
-def _path_of(text: str | None) -> Path | None:
-    return Path(text) if text else None
+class _ControlOnly(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    control: ControlSettings = ControlSettings()
 
 
-# ---- sources
+class _Origin(msgspec.Struct, frozen=True):
+    """One source for messages: what it is called, and how it writes the keys that it sets."""
+
+    label: str
+    spelling: Mapping[Key, str]
 
 
-def _layers(
-    config: Path | None, overrides: Mapping[str, Any], variables: Mapping[str, str], directory: Path, problems: list[str]
-) -> list[Layer]:
-    env_file = directory / DEFAULT_ENV_FILE
-    written = {name: text for name, text in dotenv_values(env_file).items() if text is not None} if env_file.is_file() else {}
-    chosen = config or _path_of(variables.get(CONFIG_VARIABLE) or written.get(CONFIG_VARIABLE))
-    return [
-        *_toml_layers(chosen, directory / DEFAULT_CONFIG, problems),
-        _variables_layer(f"file {env_file}", written, problems),
-        _variables_layer("environment", variables, problems),
-        _overrides_layer(overrides, problems),
-    ]
+class _Reading:
+    """One reading of all sources. Problems are gathered, so that a person sees all of them at once.
 
+    `only` is the group whose problems count; those of other keys, and of files that cannot be read, are then passed over.
+    """
 
-def _toml_layers(chosen: Path | None, default: Path, problems: list[str]) -> list[Layer]:
-    path = chosen or (default if default.is_file() else None)
-    if path is None:
-        return []
-    source = f"file {path}"
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"{source}: cannot be read: {error.strerror or error}")
-        return []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(f"{source}: is no TOML: {error}")
-        return []
-    values = dict(_flatten(document))
-    spelling = {key: ".".join(key) for key in values}
-    return [_checked(Layer(source, values, spelling), problems)]
+    def __init__(
+        self,
+        config: Path | None,
+        overrides: Mapping[str, Any],
+        environment: Mapping[str, str] | None,
+        directory: Path,
+        only: str = "",
+    ) -> None:
+        self._config = config
+        self._overrides = {tuple(dotted.split(".")): value for dotted, value in overrides.items() if value is not None}
+        self._environment = environment
+        self._directory = directory
+        self._only = only
+        self._known = dict(known_fields())
+        self._groups = {key[:length] for key in self._known for length in range(1, len(key))}
+        self._origins: list[_Origin] = []
+        self._problems: list[str] = []
 
+    def of(self, model: type[Model]) -> Model:
+        """What the sources say, as `model`. Raises `SettingsError`."""
+        # What is no setting is reported by name; handed on, it could be taken for an option of the library.
+        given = {key: value for key, value in self._overrides.items() if key[0] in Settings.model_fields}
+        try:
+            read = _sourced(model, self)(**_nested(given))
+        except ValidationError as error:
+            raise SettingsError(self._problems or [self._explain(part) for part in error.errors(include_url=False)]) from None
+        if self._problems:
+            raise SettingsError(self._problems)
+        # Validated values in the plain model: a copy made of it must not read the sources again.
+        return model.model_validate(dict(read))
 
-def _flatten(table: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, (*prefix, name))
+    # ---- sources
+
+    def sources(
+        self, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: EnvSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first wins."""
+        self._set_by("command line", {key: ".".join(key) for key in self._overrides})
+        if self._environment is not None:
+            env_settings.env_vars = {name.lower(): text for name, text in self._environment.items()}
+        chosen = env_settings.env_vars.get(CONFIG_VARIABLE.lower())
+        env_settings.env_vars = self._variables("environment", env_settings.env_vars)
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        env_file = self._directory / DEFAULT_ENV_FILE
+        label = f"file {env_file}"
+        try:
+            written = DotEnvSettingsSource(settings_cls, env_file=env_file)
+        except (OSError, UnicodeDecodeError) as error:
+            self._problem((), f"{label}: cannot be read: {error}")
         else:
-            yield (*prefix, name), value
+            chosen = chosen or written.env_vars.get(CONFIG_VARIABLE.lower())
+            written.env_vars = self._variables(label, written.env_vars)
+            sources.append(written)
+        sources += self._toml(settings_cls, self._config or (Path(chosen) if chosen else None))
+        return tuple(sources)
+
+    def _variables(self, label: str, variables: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Ours alone, each `…_FILE` replaced by what the file holds. Names are in lower case, as the library keeps them."""
+        ours: dict[str, str | None] = {}
+        spelling: dict[Key, str] = {}
+        for name, text in variables.items():
+            if not name.upper().startswith(PREFIX) or name.upper() in OTHER_VARIABLES or text is None:
+                continue
+            key, value = tuple(name[len(PREFIX) :].split(DELIMITER)), text
+            bare = (*key[:-1], key[-1].removesuffix(FILE_SUFFIX))
+            if key not in self._known and bare in self._known and is_secret(bare, self._known[bare]):
+                key, value = bare, self._secret_of_file(label, bare, name.upper(), text)
+            if key in spelling:
+                self._problem(key, f"{label}: both {spelling[key]} and {name.upper()} are set: keep one")
+            spelling[key] = name.upper()
+            ours[variable_name(key).lower()] = value
+        self._set_by(label, spelling)
+        return ours
+
+    def _secret_of_file(self, label: str, key: Key, name: str, path: str) -> str:
+        try:
+            with Path(path).open("rb") as file:
+                return file.read(MAX_SECRET_BYTES).decode("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            self._problem(key, f"{label}: {name} names a file that cannot be read: {error}")
+            return ""
+
+    def _toml(self, settings_cls: type[BaseSettings], chosen: Path | None) -> list[PydanticBaseSettingsSource]:
+        path = chosen or self._directory / DEFAULT_CONFIG
+        label = f"file {path}"
+        try:
+            # The library passes over a file that is not there.
+            if chosen is not None and not path.expanduser().is_file():
+                raise FileNotFoundError("no such file")
+            source = TomlConfigSettingsSource(settings_cls, toml_file=path)
+        except OSError as error:
+            self._problem((), f"{label}: cannot be read: {error.strerror or error}")
+            return []
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self._problem((), f"{label}: is no TOML: {error}")
+            return []
+        self._set_by(label, {key: ".".join(key) for key in self._flat(source.toml_data)})
+        return [source]
+
+    def _flat(self, table: Mapping[str, Any], prefix: Key = ()) -> Iterator[Key]:
+        for name, value in table.items():
+            key = (*prefix, name)
+            if isinstance(value, dict) and (value or key in self._groups):
+                yield from self._flat(value, key)
+            else:
+                yield key
+
+    # ---- problems
+
+    def _set_by(self, label: str, spelling: Mapping[Key, str]) -> None:
+        self._origins.append(_Origin(label, spelling))
+        for key, written in spelling.items():
+            if key not in self._known:
+                self._problem(key, f"{label}: unknown setting {written}: {self._remedy(key, written)}")
+
+    def _problem(self, key: Key, text: str) -> None:
+        if not self._only or (key and key[0].startswith(self._only)):
+            self._problems.append(text)
+
+    def _remedy(self, key: Key, written: str) -> str:
+        as_variable = written.startswith(PREFIX)
+        spelled = {(variable_name(one) if as_variable else ".".join(one)): one for one in self._known}
+        if key in self._groups:
+            return f"it is a group; set one of its keys, as {next(name for name, one in spelled.items() if one[:-1] == key)}"
+        nearest = difflib.get_close_matches(written, spelled, n=1, cutoff=0.5)
+        return f"did you mean {nearest[0]}?" if nearest else "`mmd run --help` and docs/reference/settings.md list the settings"
+
+    def _explain(self, error: Any) -> str:
+        """One line. The offending value is shown only where it can be no secret."""
+        location: Key = tuple(str(part) for part in error["loc"] if isinstance(part, str))
+        message = str(error["msg"]).removeprefix("Value error, ")
+        key = next((location[:length] for length in range(len(location), 0, -1) if location[:length] in self._known), location)
+        origin = next((origin for origin in self._origins if key in origin.spelling), None)
+        if origin is None:
+            return f"{'.'.join(location) or 'settings'}: {message}"
+        shown = "" if key in self._known and is_secret(key, self._known[key]) else f" (it is {error['input']!r})"
+        return f"{origin.label}: {origin.spelling[key]}: {message}{shown}"
 
 
-def _variables_layer(source: str, variables: Mapping[str, str], problems: list[str]) -> Layer:
-    known = dict(known_fields())
-    layer = Layer(source, {}, {})
-    for name, text in variables.items():
-        upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in OTHER_VARIABLES:
-            continue
-        key = tuple(upper.removeprefix(PREFIX).lower().split(DELIMITER))
-        value: Any = text
-        bare = _without_file_suffix(key)
-        if key not in known and bare in known and is_secret(bare, known[bare]):
-            key, value = bare, _secret_of_file(source, name, text, problems)
-        if key in layer.values:
-            problems.append(f"{source}: both {layer.spelling[key]} and {name} are set: keep one")
-        layer.values[key] = value
-        layer.spelling[key] = name
-    return _checked(layer, problems)
+def _sourced(model: type[Model], reading: _Reading) -> type[Model]:
+    """`model`, read from the sources of `reading` when it is made."""
+
+    class Sources(BaseSettings):
+        # Values stay text until the model validates them: lists are written with commas, not as JSON.
+        model_config = SettingsConfigDict(
+            env_prefix=PREFIX, env_nested_delimiter=DELIMITER, enable_decoding=False, dotenv_filtering="only_existing"
+        )
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            assert isinstance(env_settings, EnvSettingsSource)
+            return reading.sources(settings_cls, init_settings, env_settings)
+
+    return cast("type[Model]", create_model(model.__name__, __base__=(Sources, model)))
 
 
-def _without_file_suffix(key: Key) -> Key:
-    suffix = FILE_SUFFIX.lower()
-    return (*key[:-1], key[-1].removesuffix(suffix)) if key[-1].endswith(suffix) else key
-
-
-def _secret_of_file(source: str, name: str, path: str, problems: list[str]) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_SECRET_BYTES).decode("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{source}: {name} names a file that cannot be read: {error}")
-        return ""
-
-
-def _overrides_layer(overrides: Mapping[str, Any], problems: list[str]) -> Layer:
-    values = {tuple(dotted.split(".")): value for dotted, value in overrides.items() if value is not None}
-    spelling = {key: ".".join(key) for key in values}
-    return _checked(Layer("command line", values, spelling), problems)
-
-
-def _checked(layer: Layer, problems: list[str]) -> Layer:
-    known = {key for key, _ in known_fields()}
-    for key in layer.values:
-        if key not in known:
-            problems.append(_unknown(layer, key, known))
-    return layer
-
-
-def _unknown(layer: Layer, key: Key, known: set[Key]) -> str:
-    as_variable = layer.spelling[key].upper().startswith(PREFIX)
-    spelled = {(variable_name(one) if as_variable else ".".join(one)): one for one in known}
-    nearest = difflib.get_close_matches(layer.spelling[key].upper() if as_variable else ".".join(key), spelled, n=1, cutoff=0.5)
-    groups = {one[:-1] for one in known}
-    if key in groups:
-        remedy = f"it is a group; set one of its keys, as {next(name for name, one in spelled.items() if one[:-1] == key)}"
-    elif nearest:
-        remedy = f"did you mean {nearest[0]}?"
-    else:
-        remedy = "`mmd run --help` and docs/reference/settings.md list the settings"
-    return f"{layer.source}: unknown setting {layer.spelling[key]}: {remedy}"
-
-
-# ---- merging and explaining
-
-
-def _merged(layers: Sequence[Layer]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.values.items():
-            table = merged
-            for name in key[:-1]:
-                table = table.setdefault(name, {})
+def _nested(values: Mapping[Key, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        table: Any = nested
+        for name in key[:-1]:
+            table = table.setdefault(name, {}) if isinstance(table, dict) else None
+        # A group that was given a value of its own is reported as such; its keys then do not matter.
+        if isinstance(table, dict):
             table[key[-1]] = value
-    return merged
-
-
-def _validated(model: type[Model], values: Mapping[str, Any], layers: Sequence[Layer], prefix: Key = ()) -> Model:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [_explain(part, layers, prefix) for part in error.errors(include_url=False)]
-    raise SettingsError(problems)
-
-
-def _explain(error: Any, layers: Sequence[Layer], prefix: Key) -> str:
-    """One line. The offending value is shown only where it can be no secret."""
-    location: Key = (*prefix, *(str(part) for part in error["loc"] if isinstance(part, str)))
-    message = str(error["msg"]).removeprefix("Value error, ")
-    known = dict(known_fields())
-    key = next((location[:length] for length in range(len(location), 0, -1) if location[:length] in known), location)
-    origin = next((layer for layer in reversed(layers) if key in layer.values), None)
-    dotted = ".".join(location) or "settings"
-    if origin is None:
-        return f"{dotted}: {message}"
-    shown = "" if key in known and is_secret(key, known[key]) else f" (it is {error['input']!r})"
-    written = origin.spelling[key]
-    return f"{origin.source}: {written}: {message}{shown}"
+    return nested

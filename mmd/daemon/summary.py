@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mmd.daemon.latency import Percentiles, StageClock
-from mmd.daemon.venue_audit import VenueOrder
+from mmd.exchanges.adapter import VenueOrder
 from mmd.types.report import TraderReport
 
 MARKOUT = "1s"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+import msgspec
+
 from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, TouchUpdate
@@ -74,6 +76,25 @@ class AdapterError(RuntimeError):
     """The venue could not be used: unreachable at start, a symbol it does not trade, filters that make no sense."""
 
 
+class CredentialsError(AdapterError):
+    """The keys that were set cannot sign for this venue: absent, or of the wrong kind. The text never shows a key."""
+
+
+class AuditError(AdapterError):
+    """The venue could not be asked: what is open is not known."""
+
+
+class VenueOrder(msgspec.Struct, frozen=True):
+    """One open order as the venue lists it. Price in quote units, quantities in base units, both as the venue writes them."""
+
+    client_order_id: str
+    symbol: str
+    side: str
+    price: str
+    quantity: str
+    executed_quantity: str
+
+
 @dataclass(slots=True)
 class AdapterCounters:
     """Totals since start, read by the daemon for its metrics. An adapter that does not know one leaves it 0."""
@@ -115,6 +136,13 @@ class ExchangeAdapter(Protocol):
 
     def send(self, command: VenueCommand) -> None:
         """Carry out one command. Never blocks, never raises for I/O: the outcome, whatever it is, comes through the sink."""
+
+    async def open_orders_audit(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """What is really open on our symbols under client ids that begin with the prefix and `-`: the venue's word, not our belief.
+
+        Asked over a connection of its own with a fresh request, so that it works before `start` and after every channel
+        has failed; nothing of it reaches the sink. Raises `AuditError` when the venue cannot be asked.
+        """
 
     async def close(self) -> None:
         """Close every connection and end every task. No event is delivered afterwards."""

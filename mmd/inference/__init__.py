@@ -1,1 +1,1 @@
-"""The networks at run time: bundles and their cards, the runtime that evaluates them, the predictor and its gate. Never TensorFlow."""
+"""The networks at run time: bundles and cards, the runtime that evaluates them, predictor and gate. Never TensorFlow."""

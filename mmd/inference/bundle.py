@@ -73,10 +73,10 @@ def write_bundle(
 ) -> Bundle:
     """Writes the folder and loads it again.
 
-    `models` holds one graph for each of the card's variants, by the variant's name; `other_files` what else belongs to the bundle, by
-    file name (the windowed graph). Records each variant's golden answers on `runtime` (default: the first installed) and fills in
-    the card's `files`. Raises BundleError where a variant misses the reference by more than its bound, or cannot be loaded: then
-    nothing is written.
+    `models` holds one graph for each of the card's variants, by the variant's name; `other_files` what else belongs to the bundle,
+    by file name (the windowed graph). Records each variant's golden answers on `runtime` (default: the first installed) and fills
+    in the card's `files`. Raises BundleError where a variant misses the reference by more than its bound, or cannot be loaded:
+    then nothing is written.
     """
     used = runtime or load_runtime()
     names = {variant.name for variant in card.variants}
@@ -111,7 +111,7 @@ def write_bundle(
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Replaces a bundle's card as one step (promotion writes stage and evidence so). Raises BundleError where it would not be read back."""
+    """Replaces a bundle's card as one step (for promotion). Raises BundleError where it would not be read back."""
     data = encode_card(card)
     decode_card(data, str(folder / CARD_FILE))
     fresh = folder / f"{CARD_FILE}.new"

@@ -1,4 +1,4 @@
-"""The card of a bundle: what was trained on what, how good it is, how its outputs are read, and the hash of every file beside it."""
+"""The card of a bundle: what was trained on what, how good it is, how its outputs are read, the hash of every file beside it."""
 
 from __future__ import annotations
 

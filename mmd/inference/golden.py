@@ -1,7 +1,7 @@
 """Golden vectors: inputs, states and the answers that a bundle's variants gave when it was built.
 
-Some runtimes load a graph that they then evaluate wrongly. So a predictor replays these vectors first and refuses to serve where the
-answers differ: short sequences from stated states, so that both one step and the carried state are held to account.
+Some runtimes load a graph that they then evaluate wrongly. So a predictor replays these vectors first and refuses to serve where
+the answers differ: short sequences from stated states, so that both one step and the carried state are held to account.
 """
 
 from __future__ import annotations

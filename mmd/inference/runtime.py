@@ -1,14 +1,16 @@
 """The only module that knows `ai_edge_litert` and `tflite_runtime`: loads a graph, holds views of its tensors, evaluates it.
 
-Views of an interpreter's tensors, taken once and held, save several microseconds an evaluation. The public `invoke()` refuses to run
-while they are held, because other graphs might move their buffers; the private call beneath it runs. Our graphs have fixed shapes, and a
-session never allocates again, so the buffers stay. Whether this works is tried once when a session is made; else data is copied in and out.
+Views of an interpreter's tensors, taken once and held, save several microseconds an evaluation. The public `invoke()` refuses to
+run while they are held, because other graphs might move their buffers; the private call beneath it runs. Our graphs have fixed
+shapes, and a session never allocates again, so the buffers stay. Whether this works is tried once when a session is made; else
+data is copied in and out.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -114,7 +116,7 @@ def _signature_indices(interpreter: Any) -> tuple[dict[str, int], dict[str, int]
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
         raise ModelRefused(f"expected a graph with one signature, found {len(signatures)}")
-    # The runner refers to the interpreter's inner object, and `invoke` would take that for a held view: it must not outlive this call.
+    # The runner refers to the interpreter's inner object, which `invoke` takes for a held view: it must not outlive this call.
     runner = interpreter.get_signature_runner()
     indices = []
     for details in (runner.get_input_details(), runner.get_output_details()):
@@ -127,19 +129,15 @@ def _signature_indices(interpreter: Any) -> tuple[dict[str, int], dict[str, int]
 
 def _private_invoke_agrees(interpreter: Any, input_indices: dict[str, int], output_indices: dict[str, int]) -> bool:
     """Whether the private call under held views gives what the public way gives, bit for bit, with the buffers staying in place."""
-    private_invoke = getattr(getattr(interpreter, "_interpreter", None), "Invoke", None)
-    if private_invoke is None:
-        return False
-    probe = {
-        name: np.linspace(-1.0, 1.0, interpreter.get_tensor(index).size, dtype=np.float32).reshape(
-            interpreter.get_tensor(index).shape
-        )
-        for name, index in input_indices.items()
-    }
+    shapes = {name: interpreter.get_tensor(index).shape for name, index in input_indices.items()}
+    probe = {name: np.linspace(-1.0, 1.0, math.prod(shape), dtype=np.float32).reshape(shape) for name, shape in shapes.items()}
     for name, index in input_indices.items():
         interpreter.set_tensor(index, probe[name])
     interpreter.invoke()
     public = {name: interpreter.get_tensor(index) for name, index in output_indices.items()}
+    private_invoke = getattr(getattr(interpreter, "_interpreter", None), "Invoke", None)
+    if private_invoke is None:
+        return False
     views = {index: interpreter.tensor(index)() for index in (*input_indices.values(), *output_indices.values())}
     for name, index in input_indices.items():
         views[index][:] = probe[name]

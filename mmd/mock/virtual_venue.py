@@ -81,6 +81,7 @@ class VirtualVenue:
         self.exited = False
         self.on_event: Callable[[Any], None] = _nobody
         """Called with each event just before the trader gets it."""
+        self._feed_up = True
         self._market = market
         self._account = account
         self._feed_latency_ns = feed_latency_ns
@@ -172,9 +173,20 @@ class VirtualVenue:
         if batch:
             heappush(self._queue, (receive, self._next(), lambda now: self._deliver_batch(batch, now)))
 
+    def cut_feed(self) -> None:
+        """Market data stops here and now; what was under way is lost too."""
+        self._feed_up = False
+        self.deliver(FeedStatus(self.now_ns, FeedState.DISCONNECTED, tuple(self.engine.instruments)))
+
+    def restore_feed(self) -> None:
+        """Market data comes again."""
+        self._feed_up = True
+        self.deliver(FeedStatus(self.now_ns, FeedState.CONNECTED, tuple(self.engine.instruments)))
+
     def _deliver_batch(self, batch: list[Any], now: int) -> None:
         for event in batch:
-            self.deliver(event)
+            if self._feed_up or not isinstance(event, TouchUpdate | DepthUpdate | MarketTrade):
+                self.deliver(event)
         self.deliver(BatchEnd(now))
 
     def _next(self) -> int:

@@ -14,6 +14,8 @@ import msgspec
 from mmd.execution.markout import MarkoutMeter
 from mmd.execution.order_state import OrderState
 from mmd.execution.tracker import OrderTracker
+from mmd.inference.bundle import Bundle
+from mmd.inference.predictor import QuotePredictor
 from mmd.risk.limits import NS_PER_MS, nanoseconds
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
@@ -74,7 +76,8 @@ WOULD_MATCH_CODE = -2010
 class Trader:
     """The core of every shell: live, paper, mock, backtest, simulation and replay.
 
-    `checkpoint` and `halt` are what an earlier session left on disk; a latched halt stays latched.
+    `checkpoint` and `halt` are what an earlier session left on disk; a latched halt stays latched. `predictors` holds one for each
+    symbol, made of `bundle` by the shell, which may load files. Raises `ValueError` where the strategy lacks what it needs.
     """
 
     def __init__(
@@ -85,12 +88,21 @@ class Trader:
         checkpoint: Mapping[str, Any] | None = None,
         halt: HaltRecord | None = None,
         stages: StageTimer | None = None,
+        bundle: Bundle | None = None,
+        predictors: Mapping[str, QuotePredictor] | None = None,
     ) -> None:
+        if config.quoting.strategy == "neural" and bundle is None:
+            raise ValueError("strategy is 'neural', but no bundle was given")
         self.config = config
-        self.desks = {symbol: SymbolDesk(config, instrument) for symbol, instrument in instruments.items()}
+        self.stages: StageTimer = stages if stages is not None else NoTimer()
+        made = predictors or {}
+        self.desks = {
+            symbol: SymbolDesk(config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol))
+            for symbol, instrument in instruments.items()
+        }
+        self.bundle = bundle
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
-        self.stages: StageTimer = stages if stages is not None else NoTimer()
         self.rejections: dict[str, int] = {}
         self.now_ns = 0
         self._exited = False
@@ -185,7 +197,7 @@ class Trader:
             if desk is None:
                 continue
             self.safeguards.pause(PauseReason.FEED_DISCONNECTED, symbol, down, event.receive_ns)
-            desk.book.invalidate(f"feed {event.state.value} {event.detail}".strip())
+            desk.invalidate(f"feed {event.state.value} {event.detail}".strip())
             self._refresh(desk, event.receive_ns)
 
     def _on_announcement(self, event: FeedAnnouncement) -> None:
@@ -384,7 +396,10 @@ class Trader:
         self.markouts.on_mid(now, symbol, book.bid_ticks + book.ask_ticks)
         quote = desk.make_quote(now, self.safeguards.position_limit_lots(desk), self.safeguards.budget_left)
         self.stages.lap(Stage.QUOTE)
-        self.orders.apply(desk, quote, now)
+        if quote is None:
+            self.orders.withdraw(desk, now)
+        else:
+            self.orders.apply(desk, quote, now)
         self.stages.lap(Stage.RISK)
 
     def _blocked(self, desk: SymbolDesk, now: int) -> bool:

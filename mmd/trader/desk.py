@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from mmd.execution.ledger import PositionLedger
+from mmd.inference.bundle import Bundle
+from mmd.inference.gate import PredictionGate
+from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
+from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
 from mmd.quoting.fixed import FixedSpreadQuoter
-from mmd.quoting.quote import Quote, QuoteContext, clamp
+from mmd.quoting.neural import NeuralQuoter, QuoteModel
+from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
 from mmd.risk.feed_lag import FeedLag
+from mmd.risk.limits import limit_atoms
+from mmd.trader.perception import Perception
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
+from mmd.types.stages import Stage, StageTimer
 
 
 class SymbolDesk:
     """One symbol's rooms. Prices in ticks, quantities in lots, money in quote atoms."""
 
     __slots__ = (
+        "_exposure_limit_atoms",
+        "_fallback",
+        "_fixed",
+        "_horizon_seconds",
+        "_loss_limit_atoms",
+        "_neural",
+        "_settings",
+        "_stages",
         "book",
         "context",
         "dirty",
@@ -23,19 +39,42 @@ class SymbolDesk:
         "fills",
         "instrument",
         "ledger",
+        "perception",
         "quote",
-        "quoter",
         "quotes",
         "steps",
         "ticks",
     )
 
-    def __init__(self, config: TraderConfig, instrument: Instrument) -> None:
+    def __init__(
+        self,
+        config: TraderConfig,
+        instrument: Instrument,
+        stages: StageTimer,
+        bundle: Bundle | None,
+        predictor: QuotePredictor | None,
+    ) -> None:
+        settings = config.quoting
+        self._settings = settings
+        self._stages = stages
+        self._loss_limit_atoms = limit_atoms(config.risk.max_daily_loss)
+        self._exposure_limit_atoms = limit_atoms(config.risk.max_gross_exposure_notional)
         self.instrument = instrument
         self.book = OrderBook(instrument.symbol)
         self.ledger = PositionLedger(instrument)
         self.feed_lag = FeedLag(config.risk)
-        self.quoter = FixedSpreadQuoter(config.quoting, instrument)
+        gate = None if bundle is None else PredictionGate(bundle.card, config.gate)
+        self.perception = Perception(
+            predictor,
+            gate,
+            stages,
+            session_gap_ns=round(config.session_gap_seconds * 1e9),
+            max_age_ns=round(config.gate.max_prediction_age_ms * 1e6),
+        )
+        self._fixed = FixedSpreadQuoter(settings, instrument)
+        self._fallback = AvellanedaStoikovQuoter(settings, instrument)
+        self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle))
+        self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
         self.context = QuoteContext()
         self.quote: Quote | None = None
         self.dirty = False
@@ -44,44 +83,128 @@ class SymbolDesk:
         self.quotes = 0
         self.fills = 0
 
+    # ---- market data
+
     def on_touch_update(self, event: TouchUpdate) -> None:
-        """Book the new touch."""
+        """Book the new touch; a change of it is a step."""
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
-        if self.book.on_touch_update(event):
-            self.dirty = True
+        changed = self.book.on_touch_update(event)
+        self._stages.lap(Stage.BOOK)
+        if changed:
+            self._seen(event.receive_ns)
 
     def on_depth_update(self, event: DepthUpdate) -> None:
-        """Book the diff."""
+        """Book the diff; where it changes the touch it is a step."""
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
-        if self.book.on_depth_update(event):
-            self.dirty = True
+        changed = self.book.on_depth_update(event)
+        self._stages.lap(Stage.BOOK)
+        if changed:
+            self._seen(event.receive_ns)
 
     def on_depth_snapshot(self, event: DepthSnapshot) -> None:
         """Start or finish a resync."""
         if self.book.on_depth_snapshot(event):
-            self.dirty = True
+            self._seen(event.receive_ns)
 
     def on_trade(self, event: MarketTrade) -> None:
-        """A public trade."""
+        """A public trade: a step."""
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
-        self.dirty = True
+        self._stages.lap(Stage.BOOK)
+        if self.perception.on_trade(event, self.book):
+            self._stepped(event.receive_ns)
 
-    def make_quote(self, now_ns: int, position_limit_lots: int, budget_left: float) -> Quote:
-        """A fresh quote for the newest book. The book must be valid."""
-        book, context, instrument = self.book, self.context, self.instrument
-        context.bid_ticks, context.bid_lots = book.bid_ticks, book.bid_lots
-        context.ask_ticks, context.ask_lots = book.ask_ticks, book.ask_lots
-        position_lots = self.ledger.position_atoms / instrument.lot_atoms
+    def invalidate(self, reason: str) -> None:
+        """Nothing that the book holds may be believed any more."""
+        self.book.invalidate(reason)
+        self.perception.on_book(self.book, self.book.receive_ns)
+
+    def _seen(self, receive_ns: int) -> None:
+        self.dirty = True
+        if self.perception.on_book(self.book, receive_ns):
+            self._stepped(receive_ns)
+        elif not self.book.valid and self._neural is not None:
+            self._neural.rescale.interrupt()
+
+    def _stepped(self, receive_ns: int) -> None:
+        self.steps += 1
+        self.dirty = True
+        if self._neural is not None and self.perception.prediction.usable:
+            context = self._look()
+            self._neural.rescale.observe(
+                receive_ns, context.mid_ticks, sum(self._neural.expected_move(context, self.perception.prediction))
+            )
+
+    # ---- quotes
+
+    def make_quote(self, now_ns: int, position_limit_lots: int, budget_left: float) -> Quote | None:
+        """A fresh quote for the newest book, which must be valid; None while too little was seen to know the volatility."""
+        context = self._look()
+        position_lots = self.ledger.position_atoms / self.instrument.lot_atoms
         context.inventory = max(-1.0, min(1.0, position_lots / position_limit_lots))
         context.budget_left = budget_left
         context.buy_room_lots = max(0, int(position_limit_lots - position_lots))
         context.sell_room_lots = max(0, int(position_limit_lots + position_lots))
-        self.quote = clamp(self.quoter.quote(context), context, instrument, now_ns)
+        self._tell_inventory(now_ns, position_limit_lots, context)
+        raw = self._raw_quote(now_ns)
+        if raw is None:
+            self.quote = None
+            return None
+        self.quote = clamp(raw, context, self.instrument, now_ns)
         self.quotes += 1
         return self.quote
+
+    def _raw_quote(self, now_ns: int) -> RawQuote | None:
+        settings, context, perception = self._settings, self.context, self.perception
+        if settings.strategy == "fixed":
+            return self._fixed.quote(context)
+        if not perception.warm:
+            return None
+        if settings.strategy == "avellaneda-stoikov":
+            return self._fallback.quote(context)
+        if self._neural is not None and perception.fresh(now_ns):
+            return self._neural.quote(context, perception.prediction)
+        why = perception.prediction.refusal or "stale"
+        return self._fallback.quote(
+            context, widening=settings.fallback_widening, source=f"avellaneda-stoikov, for the prediction is refused: {why}"
+        )
+
+    def _look(self) -> QuoteContext:
+        book, context, perception = self.book, self.context, self.perception
+        context.bid_ticks, context.bid_lots = book.bid_ticks, book.bid_lots
+        context.ask_ticks, context.ask_lots = book.ask_ticks, book.ask_lots
+        context.sigma_ticks = perception.sigma_ticks(self._horizon_seconds)
+        context.skew_sigma_ticks = perception.sigma_ticks(self._settings.skew_horizon_seconds)
+        return context
+
+    def _tell_inventory(self, now_ns: int, position_limit_lots: int, context: QuoteContext) -> None:
+        perception, ledger = self.perception, self.ledger
+        if perception.predictor is None:
+            return
+        unit = self.instrument.notional_atoms / self.instrument.lot_atoms
+        perception.set_inventory(
+            perception.inventory.update(
+                now_ns,
+                ledger.position_atoms,
+                position_limit_lots * self.instrument.lot_atoms,
+                ledger.average_cost_ticks,
+                context.mid_ticks,
+                context.skew_sigma_ticks,
+                self.unrealised_atoms() or 0,
+                self._loss_limit_atoms,
+                int(abs(ledger.position_atoms) * context.mid_ticks * unit),
+                self._exposure_limit_atoms,
+            )
+        )
+
+    @property
+    def rescale(self) -> float:
+        """Factor that the running regression puts on E; 1 without a network."""
+        return 1.0 if self._neural is None else self._neural.rescale.scale
+
+    # ---- money
 
     def unrealised_atoms(self) -> int | None:
         """Unrealised PnL at the worse touch (a long is worth the bid, a short the ask); None while the book is invalid."""
@@ -98,3 +221,18 @@ class SymbolDesk:
         if unrealised is None:
             return None
         return self.ledger.realised_atoms + unrealised - self.ledger.fees_quote_atoms
+
+
+def quote_model(bundle: Bundle) -> QuoteModel:
+    """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
+    card = bundle.card
+    return QuoteModel(
+        microprice_weight=card.fair_weights.get("microprice", 0.0),
+        price_head_weight=card.fair_weights.get("price_head", 0.0),
+        spread_min=card.spread_min * card.spread_multiplier,
+        spread_max=card.spread_max * card.spread_multiplier,
+        pull_threshold=card.pull_threshold,
+        max_shift=card.max_shift,
+        max_target=card.max_target,
+        horizon_ns=round(card.horizon_seconds * 1e9),
+    )

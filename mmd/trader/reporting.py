@@ -52,7 +52,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         risk_denials={reason.value: count for reason, count in safeguards.checks.denials.items() if count},
         pause_counts={reason.value: count for reason, count in safeguards.pauses.counts.items() if count},
         rejections=dict(trader.rejections),
-        gate_refusals={},
+        gate_refusals=gate_refusals(trader),
         reconciliations=dict(trader.accounts.counts),
         limits_used=safeguards.limits_used(trader.tracker),
     )
@@ -89,7 +89,36 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         data_age_ns=now_ns - book.receive_ns if book.receive_ns else 0,
         feed_lag_ns=desk.feed_lag.lag_ns or 0,
         markouts_bps=markouts,
+        features=dict(zip(desk.perception.stream.features.NAMES, desk.perception.stream.features.values, strict=True)),
+        predictions=predictions(desk),
     )
+
+
+def predictions(desk: SymbolDesk) -> dict[str, float]:
+    """The heads' newest outputs, the gate's score, and the running regression's factor; empty without a network."""
+    perception = desk.perception
+    if perception.predictor is None or perception.gate is None:
+        return {}
+    said = perception.prediction
+    return {
+        "price_change": said.price_change,
+        "optimal_spread": said.optimal_spread,
+        "position_signal": said.position_signal,
+        "usable": float(said.usable),
+        "out_of_range_score": perception.gate.score,
+        "rescale": desk.rescale,
+    }
+
+
+def gate_refusals(trader: Trader) -> dict[str, int]:
+    """Predictions that were not used, by the gate's reason, over all symbols."""
+    total: dict[str, int] = {}
+    for desk in trader.desks.values():
+        if desk.perception.gate is not None:
+            for reason, count in desk.perception.gate.refusals.items():
+                if count:
+                    total[reason.value] = total.get(reason.value, 0) + count
+    return total
 
 
 def quote_line(quote: Quote, instrument: Instrument) -> QuoteLine:

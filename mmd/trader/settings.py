@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.execution.settings import ExecutionSettings
+from mmd.inference.settings import GateSettings
 from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
 
@@ -40,4 +41,7 @@ class TraderConfig(BaseModel):
     quoting: QuotingSettings = QuotingSettings()
     execution: ExecutionSettings = ExecutionSettings()
     risk: RiskLimits = RiskLimits()
+    gate: GateSettings = GateSettings()
+    session_gap_seconds: float = 5.0
+    """A silence of the market data beyond this ends a session: features and recurrent state begin anew, seconds."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()

@@ -102,7 +102,7 @@ class World:
             MMD_EXCHANGE__API_SECRET="S1",
             MMD_CONTROL__PORT=str(self.control_port),
             MMD_STATE_DIR=str(self.state),
-            **settings,
+            **{"MMD_QUOTING__STRATEGY": "fixed", **settings},
         )
         process = self._start(["run"], environment, "daemon")
         wait_until("the control port", lambda: self.control("GET", "/state"))

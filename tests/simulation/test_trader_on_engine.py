@@ -11,6 +11,7 @@ from mmd.mock.engine import MatchingEngine
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
 from mmd.mock.virtual_venue import VirtualVenue
+from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
 from mmd.trader import Trader, TraderConfig
 from mmd.types.control import HaltRequest, Shutdown
@@ -26,7 +27,9 @@ def make_world(seed: int, **limits: Any) -> tuple[VirtualVenue, Trader]:
     engine = MatchingEngine(listed(SYMBOLS), maker_fee=Decimal("0.0001"))
     market = SimulatedMarket(engine, SimulationParameters(), seed=seed, start_ns=START_NS)
     engine.open_account("A", {"BTC": atoms("5"), "ETH": atoms("100"), "USDT": atoms("1000000")})
-    trader = Trader(TraderConfig(session="t", risk=RiskLimits(**limits)), engine.instruments)
+    trader = Trader(
+        TraderConfig(session="t", quoting=QuotingSettings(strategy="fixed"), risk=RiskLimits(**limits)), engine.instruments
+    )
     return VirtualVenue(engine, market, "A"), trader
 
 

@@ -8,7 +8,7 @@ from random import Random
 
 import structlog
 
-from mmd.exchanges.adapter import AdapterCounters, AdapterError, EventSink, FailureHandler, VenueCommand
+from mmd.exchanges.adapter import AdapterCounters, AdapterError, EventSink, FailureHandler, VenueCommand, VenueOrder
 from mmd.exchanges.binance.account_view import AccountView
 from mmd.exchanges.binance.backoff import Backoff
 from mmd.exchanges.binance.clock import VenueClock
@@ -18,6 +18,7 @@ from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.encode import RequestEncoder
 from mmd.exchanges.binance.exchange_info import instruments_of
 from mmd.exchanges.binance.market_data import MarketData
+from mmd.exchanges.binance.open_orders import open_orders_at_venue
 from mmd.exchanges.binance.order_entry import OrderEntry
 from mmd.exchanges.binance.order_messages import OrderNames
 from mmd.exchanges.binance.replies import ReplyDecoder
@@ -123,6 +124,12 @@ class BinanceSpotAdapter:
             self._request_reconciliation(command)
         else:
             self._order_entry.send(command)
+
+    async def open_orders_audit(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """Our open orders, asked of the venue over a connection of its own. Raises `AuditError`."""
+        return await open_orders_at_venue(
+            self._settings, self._symbols, client_order_id_prefix, self._signer, self._surroundings.clock_ns
+        )
 
     async def close(self) -> None:
         """Close every connection and end every task."""

@@ -10,10 +10,11 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from mmd.exchanges.adapter import CredentialsError
 from mmd.exchanges.binance.settings import BinanceSettings
 
 
-class SigningKeyError(ValueError):
+class SigningKeyError(CredentialsError):
     """A key that cannot sign: absent, or not of the kind the setting asks for. The text never shows the key."""
 
 

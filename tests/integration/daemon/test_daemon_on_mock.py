@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -22,8 +23,8 @@ from mmd.daemon.process import EXIT_CLEAN, EXIT_FAILED, EXIT_ORDERS_LEFT, Daemon
 from mmd.daemon.settings import Settings
 from mmd.daemon.state_lock import StateLockError
 from mmd.daemon.summary import Summary
-from mmd.daemon.venue_audit import AuditError, open_orders_at_venue
-from mmd.exchanges.adapter import AdapterError
+from mmd.exchanges.adapter import AdapterError, AuditError, ExchangeAdapter
+from mmd.exchanges.binance.adapter import BinanceSpotAdapter
 from mmd.mock.server import MockConfig, MockExchange
 from mmd.trader import Trader
 from mmd.types.control import Timer
@@ -43,6 +44,7 @@ def settings_for(venue: MockExchange, state_dir: Path, **changes: Any) -> Settin
                 "api_secret": SecretStr("S1"),
             },
             "control": {"port": 0},
+            "quoting": {"strategy": "fixed"},
             **changes,
         }
     )
@@ -277,14 +279,25 @@ async def test_the_ledger_survives_a_restart(tmp_path: Path) -> None:
 
 
 async def test_the_audit_sees_only_ours_and_says_when_it_cannot(tmp_path: Path) -> None:
+    failures: list[str] = []
     async with mock_exchange() as venue:
-        settings = settings_for(venue, tmp_path)
+        # Never started: the audit needs none of the adapter's own connections.
+        adapter: ExchangeAdapter = BinanceSpotAdapter(
+            settings_for(venue, tmp_path).exchange,
+            ("BTCUSDT",),
+            clock_ns=time.time_ns,
+            on_failure=lambda error, where: failures.append(where),
+            random=Random(1),
+        )
         async with daemon_on(venue, tmp_path) as running:
             await running.quoting()
-            ours = await open_orders_at_venue(settings.exchange, ("BTCUSDT",), "mmd", time.time_ns)
+            ours = await adapter.open_orders_audit("mmd")
             assert len(ours) >= 1
             assert all(order.client_order_id.startswith("mmd-") for order in ours)
-            assert await open_orders_at_venue(settings.exchange, ("BTCUSDT",), "other", time.time_ns) == []
+            assert all(float(order.quantity) > 0 for order in ours)
+            assert await adapter.open_orders_audit("other") == ()
             await running.leave()
     with pytest.raises(AuditError):
-        await open_orders_at_venue(settings.exchange, ("BTCUSDT",), "mmd", time.time_ns)
+        await adapter.open_orders_audit("mmd")
+    await adapter.close()
+    assert failures == []

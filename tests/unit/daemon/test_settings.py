@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from mmd.daemon.settings import Settings
 from mmd.daemon.settings_sources import SettingsError, known_fields, load_control_settings, load_settings
@@ -129,6 +130,32 @@ def test_the_mode_chooses_the_venue_and_never_disagrees_with_it(tmp_path: Path) 
     assert "real venue" in text
 
 
+@pytest.mark.parametrize(("mode", "why"), [("paper", "no matcher behind paper mode"), ("live", "promoted model bundle")])
+def test_a_mode_that_could_trade_real_money_is_refused_on_every_path(tmp_path: Path, mode: str, why: str) -> None:
+    text = problems(tmp_path, {"MMD_MODE": mode})
+    assert text.startswith(f"environment: MMD_MODE: mode '{mode}' is refused: ")
+    assert why in text
+    assert "Set mode to mock (our own exchange), testnet or demo" in text
+    assert why in problems(tmp_path, overrides={"mode": mode, "exchange.profile": "live"})
+    (tmp_path / "mmd.toml").write_text(f'mode = "{mode}"\n')
+    assert f"mmd.toml: mode: mode '{mode}' is refused" in problems(tmp_path)
+    with pytest.raises(ValidationError, match="is refused"):
+        Settings.model_validate({"mode": mode})
+
+
+def test_the_real_venue_is_not_reached_by_its_address_under_another_mode(tmp_path: Path) -> None:
+    for mode in ("mock", "testnet", "demo"):
+        assert "elsewhere than the mode says" in problems(tmp_path, {"MMD_MODE": mode, "MMD_EXCHANGE__PROFILE": "live"})
+        for url in ("wss://ws-api.binance.com:443/ws-api/v3", "wss://WS-API.Binance.com./ws-api/v3", "wss://api.binance.us"):
+            text = problems(tmp_path, {"MMD_MODE": mode, "MMD_EXCHANGE__WEBSOCKET_API_URL": url})
+            assert "exchange.websocket_api_url is the real venue" in text
+    own = {"MMD_MODE": "demo", "MMD_EXCHANGE__REST_URL": "https://demo-api.binance.com"}
+    assert load(tmp_path, own).exchange.profile == "demo"
+    assert "real venue" in problems(tmp_path, {**own, "MMD_MODE": "testnet"})
+    proxied = {"MMD_MODE": "testnet", "MMD_EXCHANGE__REST_URL": "http://127.0.0.1:9999"}
+    assert load(tmp_path, proxied).exchange.rest_url == "http://127.0.0.1:9999"
+
+
 def test_receive_windows_agree(tmp_path: Path) -> None:
     assert "must not pass" in problems(tmp_path, {"MMD_EXECUTION__RECEIVE_WINDOW_MS": "1000"})
 
@@ -140,6 +167,46 @@ def test_a_mistake_elsewhere_does_not_keep_the_control_port_from_being_found(tmp
         load_control_settings(environment={"MMD_CONTROL__PRT": "1"}, directory=tmp_path)
     with pytest.raises(SettingsError, match="MMD_CONTROL__PORT"):
         load_control_settings(environment={"MMD_CONTROL__PORT": "x"}, directory=tmp_path)
+
+
+def test_what_was_read_is_plain_settings_that_no_variable_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = load(tmp_path, {"MMD_CONTROL__PORT": "4444"})
+    assert type(read) is Settings
+    monkeypatch.setenv("MMD_CONTROL__PORT", "5555")
+    assert read == Settings.model_validate(read.model_dump()) == load(tmp_path, {"MMD_CONTROL__PORT": "4444"})
+    assert load_settings(directory=tmp_path).control.port == 5555
+
+
+def test_a_secret_file_counts_as_its_source(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from-the-file\n")
+    (tmp_path / ".env").write_text(f"MMD_EXCHANGE__API_SECRET_FILE={secret}\nMMD_EXCHANGE__API_KEY=K\n")
+    assert load(tmp_path).exchange.api_secret.get_secret_value() == "from-the-file"
+    nearer = load(tmp_path, {"MMD_EXCHANGE__API_SECRET": "nearer"})
+    assert (nearer.exchange.api_secret.get_secret_value(), nearer.exchange.api_key) == ("nearer", "K")
+
+
+def test_keys_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    assert "unknown setting MMD_NONSENSE" in problems(tmp_path, {"MMD_NONSENSE": "1"})
+    assert "unknown setting MMD_MODE__MORE: did you mean MMD_MODE?" in problems(tmp_path, {"MMD_MODE__MORE": "1"})
+    assert "did you mean MMD_CONTROL__PORT?" in problems(tmp_path, {"MMD_CONTROL_PORT": "1"})
+    assert "unknown setting _env_file" in problems(tmp_path, overrides={"_env_file": "x"})
+    both = problems(tmp_path, overrides={"risk.max_open_orders": "5", "risk": "x"})
+    assert "command line: unknown setting risk: it is a group" in both
+    (tmp_path / "mmd.toml").write_text("Mode = 'mock'\n[nonsense]\n[risk]\n[control.port]\n")
+    text = problems(tmp_path)
+    assert "mmd.toml: unknown setting Mode: did you mean mode?" in text
+    assert "mmd.toml: unknown setting nonsense" in text
+    assert "unknown setting risk" not in text
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"MMD_MODE=\xff\n")
+    assert ".env: cannot be read" in problems(tmp_path)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path, environment={}, directory=tmp_path)
+    (tmp_path / "mmd.toml").write_text("[broken")
+    assert load_control_settings(environment={"MMD_CONTROL__PORT": "4444"}, directory=tmp_path).port == 4444
 
 
 def test_every_setting_is_described() -> None:

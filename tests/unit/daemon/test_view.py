@@ -6,8 +6,8 @@ from rich.console import Console
 
 from mmd.daemon.latency import StageClock
 from mmd.daemon.summary import Ending, summarise
-from mmd.daemon.venue_audit import VenueOrder
 from mmd.daemon.view import LiveView, status_line, summary_table, symbol_table
+from mmd.exchanges.adapter import VenueOrder
 from tests.unit.daemon.tiny_core import TinyCore, a_report
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mmd.execution.settings import ExecutionSettings
+from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
 from mmd.trader import Command, Trader, TraderConfig
 from mmd.types.control import HaltRecord, Timer
@@ -38,7 +39,10 @@ class Session:
 
     def __init__(self, *, halt: HaltRecord | None = None, checkpoint: dict[str, Any] | None = None, **limits: Any) -> None:
         config = TraderConfig(
-            session="s1", risk=RiskLimits(**limits), execution=ExecutionSettings(minimum_quote_life_ms=0, price_tolerance_ticks=0)
+            session="s1",
+            quoting=QuotingSettings(strategy="fixed"),
+            risk=RiskLimits(**limits),
+            execution=ExecutionSettings(minimum_quote_life_ms=0, price_tolerance_ticks=0),
         )
         self.trader = Trader(config, {"BTCUSDT": BTC}, halt=halt, checkpoint=checkpoint)
         self.now = START

@@ -1,27 +1,20 @@
-"""What is really open: asked of the venue itself, over a connection of its own, with a fresh signed request. Not our belief."""
+"""What is really open: asked over a connection of its own, with a fresh signed request, whatever became of the others."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mmd.exchanges.adapter import AdapterCounters
+from mmd.exchanges.adapter import AdapterCounters, AuditError, VenueOrder
 from mmd.exchanges.binance.connection import Surroundings
 from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.settings import BinanceSettings
-from mmd.exchanges.binance.signing import signer_of
+from mmd.exchanges.binance.signing import Signer
 
 
-class AuditError(RuntimeError):
-    """The venue could not be asked: what is open is not known."""
-
-
-class VenueOrder(msgspec.Struct, frozen=True, rename="camel"):
-    """One open order as the venue lists it."""
-
+class _OpenOrder(msgspec.Struct, frozen=True, rename="camel"):
     client_order_id: str
     symbol: str
     side: str
@@ -30,12 +23,12 @@ class VenueOrder(msgspec.Struct, frozen=True, rename="camel"):
     executed_qty: str
 
 
-_ORDERS = msgspec.json.Decoder(list[VenueOrder])
+_ORDERS = msgspec.json.Decoder(list[_OpenOrder])
 
 
 async def open_orders_at_venue(
-    settings: BinanceSettings, symbols: Sequence[str], prefix: str, clock_ns: Callable[[], int]
-) -> list[VenueOrder]:
+    settings: BinanceSettings, symbols: Sequence[str], prefix: str, signer: Signer, clock_ns: Callable[[], int]
+) -> tuple[VenueOrder, ...]:
     """Our open orders of `symbols`, ours by client id prefix. Raises `AuditError`."""
 
     def on_failure(error: BaseException, where: str) -> None:
@@ -44,17 +37,19 @@ async def open_orders_at_venue(
     # An outlet that was never opened delivers nothing: this must not speak to the core.
     surroundings = Surroundings(clock_ns, EventOutlet(on_failure), Complaints(clock_ns), AdapterCounters(), Tasks(on_failure))
     rest = RestClient(settings, surroundings)
-    signer = signer_of(settings)
-    ours = re.compile(rf"{re.escape(prefix)}-")
-    found: list[VenueOrder] = []
+    listed: list[_OpenOrder] = []
     try:
         _, venue_ms, _ = await rest.server_time()
         offset_ms = venue_ms - clock_ns() // 1_000_000
         for symbol in symbols:
             body = await rest.get_signed("/api/v3/openOrders", {"symbol": symbol}, signer, clock_ns() // 1_000_000 + offset_ms)
-            found.extend(order for order in _ORDERS.decode(body) if ours.match(order.client_order_id))
+            listed.extend(_ORDERS.decode(body))
     except (VenueError, msgspec.MsgspecError) as error:
         raise AuditError(f"the venue could not be asked for our open orders: {error}") from error
     finally:
         await rest.close()
-    return found
+    return tuple(
+        VenueOrder(order.client_order_id, order.symbol, order.side, order.price, order.orig_qty, order.executed_qty)
+        for order in listed
+        if order.client_order_id.startswith(f"{prefix}-")
+    )

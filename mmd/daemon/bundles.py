@@ -1,0 +1,36 @@
+"""From the name of a bundle to one predictor for each symbol: the part of networks that reads files, so it is not the core's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.errors import BundleError
+from mmd.inference.predictor import QuotePredictor
+from mmd.inference.runtime import load_runtime
+from mmd.market.feature_settings import FeatureSettings, schema_hash
+
+DEFAULT_BUNDLE = Path("models/quote-v1")
+SEARCHED = (Path(), Path(__file__).resolve().parents[2], Path("/"))
+"""Folders in which a relative name is looked for: here, beside the source, and an image's root."""
+
+
+def find_bundle(folder: Path) -> Path:
+    """The folder of a bundle. Raises `BundleError`, naming every place that was looked at."""
+    candidates = [folder] if folder.is_absolute() else [base / folder for base in SEARCHED]
+    for candidate in candidates:
+        if (candidate / "card.json").is_file():
+            return candidate
+    places = ", ".join(str(candidate) for candidate in candidates)
+    raise BundleError(f"no bundle at {places}: set networks.bundle to a bundle's folder, or quoting.strategy to avellaneda-stoikov")
+
+
+def load_networks(folder: Path, symbols: Iterable[str], runtime: str) -> tuple[Bundle, dict[str, QuotePredictor]]:
+    """The bundle, verified against the running feature code, and a predictor with a state of its own for each symbol.
+
+    Raises `BundleError` where files, features or golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
+    """
+    bundle = load_bundle(find_bundle(folder), feature_schema_hash=schema_hash(FeatureSettings()))
+    used = load_runtime(runtime)
+    return bundle, {symbol: QuotePredictor(bundle, used) for symbol in symbols}

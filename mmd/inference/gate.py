@@ -1,0 +1,105 @@
+"""May this prediction be used? Warm, fresh, finite, inside the training range, in time; or refused with a reason."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmd.inference.card import Card
+
+if TYPE_CHECKING:
+    # Not at run time, so that this room can be imported where only numpy and msgspec are.
+    from mmd.inference.settings import GateSettings
+
+
+class GateRefusal(Enum):
+    """The first reason, in this order, why a prediction is not used. `value` is the code in metrics and reports."""
+
+    text: str
+
+    def __new__(cls, code: str, text: str) -> GateRefusal:
+        """`text` says when it strikes."""
+        reason = object.__new__(cls)
+        reason._value_ = code
+        reason.text = text
+        return reason
+
+    COLD = ("cold", "The recurrent state has seen fewer steps since it was zeroed than the bundle's card asks for.")
+    STALE = ("stale", "The inputs are older than `max_prediction_age_ms`.")
+    NOT_FINITE = ("not_finite", "An input or an output is not a finite number.")
+    OUT_OF_RANGE = ("out_of_range", "The inputs lie outside the training range by more than `max_out_of_range_score`.")
+    OVER_BUDGET = ("over_budget", "The evaluation took longer than `inference_budget_us`.")
+
+
+class Prediction(Protocol):
+    """What the gate looks at: a `QuotePredictor`, or the same recorded."""
+
+    market: NDArray[np.float32]
+    inventory: NDArray[np.float32]
+    price_change: float
+    optimal_spread: float
+    position_signal: float
+    steps: int
+
+
+class PredictionGate:
+    """One per symbol. Times are passed in: the gate reads no clock."""
+
+    __slots__ = ("_budget_ns", "_max_age_ns", "_max_score", "_ranges", "_steps", "passed", "refusals", "score")
+
+    def __init__(self, card: Card, settings: GateSettings) -> None:
+        self._steps = card.steps
+        self._max_age_ns = round(settings.max_prediction_age_ms * 1e6)
+        self._budget_ns = round(settings.inference_budget_us * 1e3)
+        self._max_score = settings.max_out_of_range_score
+        inside = card.training_range
+        low, high = inside.market_low + inside.inventory_low, inside.market_high + inside.inventory_high
+        # An input that was constant in training has no width: its own unit is the measure then.
+        self._ranges = tuple((bottom, top, (top - bottom) or 1.0) for bottom, top in zip(low, high, strict=True))
+        self.refusals: dict[GateRefusal, int] = dict.fromkeys(GateRefusal, 0)
+        """How often each reason struck."""
+        self.passed = 0
+        self.score = 0.0
+        """Out-of-range score of the last prediction that was looked at so far (see `GateSettings`); infinite for one not finite."""
+
+    def check(self, prediction: Prediction, *, age_ns: int, elapsed_ns: int) -> GateRefusal | None:
+        """None, or why not. `age_ns` since the receive time of the inputs, `elapsed_ns` that the evaluation took."""
+        refusal = self._check(prediction, age_ns, elapsed_ns)
+        if refusal is None:
+            self.passed += 1
+        else:
+            self.refusals[refusal] += 1
+        return refusal
+
+    def _check(self, prediction: Prediction, age_ns: int, elapsed_ns: int) -> GateRefusal | None:
+        if prediction.steps < self._steps:
+            return GateRefusal.COLD
+        if age_ns > self._max_age_ns:
+            return GateRefusal.STALE
+        # A sum of three is finite exactly when each is: heads of this size cannot overflow.
+        if not isfinite(prediction.price_change + prediction.optimal_spread + prediction.position_signal):
+            return GateRefusal.NOT_FINITE
+        score = 0.0
+        for value, (low, high, width) in zip(prediction.market.tolist() + prediction.inventory.tolist(), self._ranges, strict=True):
+            if low <= value <= high:
+                continue
+            if not isfinite(value):
+                self.score = inf
+                return GateRefusal.NOT_FINITE
+            score += (low - value if value < low else value - high) / width
+        self.score = score
+        if score > self._max_score:
+            return GateRefusal.OUT_OF_RANGE
+        if elapsed_ns > self._budget_ns:
+            return GateRefusal.OVER_BUDGET
+        return None
+
+
+def gate_table() -> str:
+    """The reasons as a Markdown table."""
+    rows = [f"| {place} | `{reason.value}` | {reason.text} |" for place, reason in enumerate(GateRefusal, start=1)]
+    return "\n".join(["| # | reason | when |", "|---|---|---|", *rows]) + "\n"

@@ -1,0 +1,179 @@
+"""The quote network for one symbol: one evaluation a step, the recurrent state kept in the interpreter's own buffers."""
+
+from __future__ import annotations
+
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmd.inference.bundle import Bundle
+from mmd.inference.card import Card
+from mmd.inference.errors import BundleError, ModelRefused
+from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES, disagreement
+from mmd.inference.runtime import Runtime, TensorSession, load_runtime
+
+Array = NDArray[np.float32]
+
+
+class QuotePredictor:
+    """Write raw inputs into `market` and `inventory`, call `step()`, read the three floats.
+
+    `price_change` is in sigma over the card's horizon, `optimal_spread` the place s in [0, 1] on the card's log scale of spreads,
+    `position_signal` in [-1, 1]. All are NaN until the first step.
+    """
+
+    __slots__ = (
+        "_invoke",
+        "_outputs",
+        "_session",
+        "_states",
+        "card",
+        "inventory",
+        "market",
+        "optimal_spread",
+        "position_signal",
+        "price_change",
+        "refused_variants",
+        "rejected_rows",
+        "runtime_name",
+        "runtime_version",
+        "steps",
+        "variant_name",
+    )
+
+    def __init__(self, bundle: Bundle, runtime: str | Runtime = "auto", *, hold_views: bool | None = None) -> None:
+        """Takes the first variant, in the card's order for this runtime, that loads and reproduces its golden vectors.
+
+        Raises BundleError, naming what was wrong with each, where none does; RuntimeUnavailable where there is no such runtime.
+        """
+        used = runtime if isinstance(runtime, Runtime) else load_runtime(runtime)
+        self.card: Card = bundle.card
+        self.runtime_name = used.name
+        self.runtime_version = used.version
+        self.refused_variants: dict[str, str] = {}
+        """Variant name to why it does not serve here, of those preferred to the one that serves."""
+        self.variant_name, self._session = self._choose(bundle, used, hold_views)
+        inputs, outputs = self._session.inputs, self._session.outputs
+        self.market: Array = inputs["market"][0]
+        """[market inputs] float32, the session's own buffer: write each step's row into it."""
+        self.inventory: Array = inputs["inventory"][0]
+        """[inventory inputs] float32, likewise. It keeps its values from step to step."""
+        self._states = tuple((inputs[name], outputs[f"{name}_out"]) for name in STATE_NAMES)
+        self._outputs = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
+        self._invoke = self._session.invoke
+        self.steps = 0
+        """Steps since the recurrent state was zeroed."""
+        self.rejected_rows = 0
+        """Market rows that were not finite, since the start."""
+        self.price_change: float
+        self.optimal_spread: float
+        self.position_signal: float
+        self.inventory[:] = 0.0
+        self.reset()
+
+    def _choose(self, bundle: Bundle, runtime: Runtime, hold_views: bool | None) -> tuple[str, TensorSession]:
+        for variant in bundle.card.preferred(runtime.name):
+            try:
+                session = runtime.load(bundle.models[variant.name], hold_views=hold_views)
+            except ModelRefused as error:
+                self.refused_variants[variant.name] = str(error)
+                continue
+            problem = _signature_problem(session, bundle.card) or disagreement(
+                session, bundle.golden, variant.name, variant.tolerance
+            )
+            if problem is None:
+                return variant.name, session
+            self.refused_variants[variant.name] = problem
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in self.refused_variants.items()) or "the card prefers none here"
+        raise BundleError(
+            f"{bundle.folder}: no variant can serve on {runtime.name} {runtime.version}: {reasons}. "
+            f"Use the runtime it was built with ({_built_with(bundle.card)}) or build the bundle again."
+        )
+
+    @property
+    def holds_views(self) -> bool:
+        """Whether `market` and `inventory` are the interpreter's own buffers (fast), or copies of them (the fallback)."""
+        return self._session.held_views
+
+    @property
+    def warm_enough(self) -> bool:
+        """Whether the recurrent state has seen as many steps as the card asks for."""
+        return self.steps >= self.card.steps
+
+    def step(self) -> None:
+        """One evaluation; the recurrent state moves on. A market row that is not finite moves nothing and makes the outputs NaN."""
+        market = self.market
+        # Quantized kernels turn NaN into plausible numbers, so it must be caught here, or it stays in the recurrent state for good.
+        if not isfinite(market.dot(market)):
+            self.rejected_rows += 1
+            self.price_change = self.optimal_spread = self.position_signal = nan
+            return
+        self._invoke()
+        for state, state_out in self._states:
+            state[:] = state_out
+        price_change, optimal_spread, position_signal = self._outputs
+        self.price_change = price_change.item()
+        self.optimal_spread = optimal_spread.item()
+        self.position_signal = position_signal.item()
+        self.steps += 1
+
+    def shadow_step(self) -> None:
+        """The same work on the same inputs, to keep caches warm in a quiet market: nothing that can be read changes."""
+        self._invoke()
+
+    def reset(self) -> None:
+        """Zeroes recurrent state, market row and count of steps; outputs become NaN, inventory stays. At resync, gap and swap."""
+        for state, _ in self._states:
+            state[:] = 0.0
+        self.market[:] = 0.0
+        self.steps = 0
+        self.price_change = self.optimal_spread = self.position_signal = nan
+
+    def warm(self, window: NDArray[Any]) -> None:
+        """Zeroes the recurrent state and steps through `window` [rows, market inputs], oldest first; inventory stays as it is.
+
+        Raises ValueError where the window has another shape.
+        """
+        if window.ndim != 2 or window.shape[1] != self.market.size:
+            raise ValueError(f"a window must be [rows, {self.market.size}], got {list(window.shape)}")
+        self.reset()
+        for row in window:
+            self.market[:] = row
+            self.step()
+
+    def recurrent_state(self) -> Array:
+        """A copy, h1, c1, h2 and c2 in one row, for a checkpoint."""
+        return np.concatenate([state[0] for state, _ in self._states])
+
+    def restore_recurrent_state(self, state: Array, steps: int) -> None:
+        """From a checkpoint of the same bundle. Raises ValueError where the size differs or a number is not finite."""
+        size = sum(own.size for own, _ in self._states)
+        if state.shape != (size,) or not np.isfinite(state).all():
+            raise ValueError(f"expected a recurrent state of {size} finite numbers, got {list(state.shape)}")
+        position = 0
+        for own, _ in self._states:
+            own[0] = state[position : position + own.size]
+            position += own.size
+        self.steps = steps
+
+
+def _signature_problem(session: TensorSession, card: Card) -> str | None:
+    """What the graph's signature lacks to be a one-step quote network for this card."""
+    wanted_inputs, wanted_outputs = {"market", "inventory", *STATE_NAMES}, {*OUTPUT_NAMES, *(f"{name}_out" for name in STATE_NAMES)}
+    if set(session.inputs) != wanted_inputs or set(session.outputs) != wanted_outputs:
+        return (
+            f"has inputs {sorted(session.inputs)} and outputs {sorted(session.outputs)}, "
+            f"expected {sorted(wanted_inputs)} and {sorted(wanted_outputs)}"
+        )
+    shapes: dict[str, tuple[int, ...]] = {"market": (1, len(card.feature_names)), "inventory": (1, len(card.inventory_names))}
+    arrays = {**session.inputs, **session.outputs}
+    shapes |= {f"{name}_out": arrays[name].shape for name in STATE_NAMES}
+    shapes |= dict.fromkeys(OUTPUT_NAMES, (1, 1))
+    wrong = [f"{name} is {arrays[name].shape}, expected {shape}" for name, shape in shapes.items() if arrays[name].shape != shape]
+    return "; ".join(wrong) or None
+
+
+def _built_with(card: Card) -> str:
+    return ", ".join(f"{package} {version}" for package, version in card.built_with.items()) or "the card does not say"

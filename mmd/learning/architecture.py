@@ -1,0 +1,136 @@
+"""The quote network in Keras, for training, and its weights as plain arrays, for export.
+
+LSTM 128 -> LSTM 64 -> with the five inventory inputs -> 128 -> 64 -> three branches of 32: price change (linear, in sigma over H),
+place of the optimal spread (sigmoid), position (tanh). Inputs are raw: the network normalises them itself. TensorFlow is imported
+when a network is built, not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+NORMALISED_LIMIT = 5.0
+"""Normalised inputs are clipped to this many standard deviations, in the graph: beyond it nothing was learnt."""
+INVENTORY_INPUTS = 5
+BRANCH_UNITS = 32
+BRANCHES = ("price_change", "optimal_spread", "position_signal")
+BRANCH_ACTIVATIONS = ("linear", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class QuoteSizes:
+    """Units of the layers; the defaults are the article's, tests use smaller ones."""
+
+    market: int = 20
+    lstm_1: int = 128
+    lstm_2: int = 64
+    shared_1: int = 128
+    shared_2: int = 64
+    branch: int = BRANCH_UNITS
+
+    @property
+    def states(self) -> tuple[int, int, int, int]:
+        """Widths of h1, c1, h2, c2."""
+        return self.lstm_1, self.lstm_1, self.lstm_2, self.lstm_2
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of the inputs over the training part, float32."""
+
+    market_mean: Array
+    market_std: Array
+    inventory_mean: Array
+    inventory_std: Array
+
+
+@dataclass(frozen=True)
+class Dense:
+    """y = activation(x kernel + bias)."""
+
+    kernel: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class Lstm:
+    """Gates in Keras's order: input, forget, candidate, output."""
+
+    kernel: Array
+    recurrent: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class QuoteWeights:
+    """Everything that the exported graphs hold."""
+
+    sizes: QuoteSizes
+    scaling: Scaling
+    lstm_1: Lstm
+    lstm_2: Lstm
+    shared_1: Dense
+    shared_2: Dense
+    hidden: tuple[Dense, Dense, Dense]
+    """First layer of each branch, in the order of BRANCHES."""
+    outputs: tuple[Dense, Dense, Dense]
+
+
+def build_network(sizes: QuoteSizes, scaling: Scaling) -> Any:
+    """A Keras model [market, inventory, h1, c1, h2, c2] -> [price, spread, position, h1, c1, h2, c2], any batch and length."""
+    import keras
+
+    market = keras.Input((None, sizes.market), name="market")
+    inventory = keras.Input((None, INVENTORY_INPUTS), name="inventory")
+    states = [keras.Input((width,), name=name) for name, width in zip(("h1", "c1", "h2", "c2"), sizes.states, strict=True)]
+    x, h1, c1 = keras.layers.LSTM(sizes.lstm_1, return_sequences=True, return_state=True, name="lstm_1")(
+        _normalised(market, scaling.market_mean, scaling.market_std), initial_state=states[:2]
+    )
+    x, h2, c2 = keras.layers.LSTM(sizes.lstm_2, return_sequences=True, return_state=True, name="lstm_2")(
+        x, initial_state=states[2:]
+    )
+    x = keras.layers.Concatenate(name="with_inventory")([x, _normalised(inventory, scaling.inventory_mean, scaling.inventory_std)])
+    x = keras.layers.Dense(sizes.shared_1, activation="relu", name="shared_1")(x)
+    x = keras.layers.Dense(sizes.shared_2, activation="relu", name="shared_2")(x)
+    heads = []
+    for name, activation in zip(BRANCHES, BRANCH_ACTIVATIONS, strict=True):
+        hidden = keras.layers.Dense(sizes.branch, activation="relu", name=f"{name}_hidden")(x)
+        heads.append(keras.layers.Dense(1, activation=activation, name=name)(hidden))
+    return keras.Model([market, inventory, *states], [*heads, h1, c1, h2, c2], name="quote")
+
+
+def _normalised(raw: Any, mean: Array, std: Array) -> Any:
+    import keras
+
+    return keras.ops.clip((raw - mean) * (1.0 / std).astype(np.float32), -NORMALISED_LIMIT, NORMALISED_LIMIT)
+
+
+def extract_weights(network: Any, sizes: QuoteSizes, scaling: Scaling) -> QuoteWeights:
+    """The trained arrays of a network that `build_network` made."""
+
+    def arrays(name: str) -> list[Array]:
+        return [np.asarray(array, dtype=np.float32) for array in network.get_layer(name).get_weights()]
+
+    hidden = [Dense(*arrays(f"{name}_hidden")) for name in BRANCHES]
+    outputs = [Dense(*arrays(name)) for name in BRANCHES]
+    return QuoteWeights(
+        sizes=sizes,
+        scaling=scaling,
+        lstm_1=Lstm(*arrays("lstm_1")),
+        lstm_2=Lstm(*arrays("lstm_2")),
+        shared_1=Dense(*arrays("shared_1")),
+        shared_2=Dense(*arrays("shared_2")),
+        hidden=(hidden[0], hidden[1], hidden[2]),
+        outputs=(outputs[0], outputs[1], outputs[2]),
+    )
+
+
+def zero_states(sizes: QuoteSizes, lanes: int) -> list[Array]:
+    """h1, c1, h2, c2 at the start of a session, [lanes, width] each."""
+    return [np.zeros((lanes, width), dtype=np.float32) for width in sizes.states]

@@ -1,0 +1,143 @@
+"""Sessions, labels and their split in time into training, validation and test.
+
+Each session is cut in time: its last part is the test, the part before it validation. Rows whose horizon reaches over a cut are
+purged, and after each cut an embargo is left out. The networks' state is zeroed at the start of every segment, so segments never
+join: neither sessions, nor the parts of one session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmd.learning.labels import Labels, LabelSettings, make_labels
+from mmd.learning.sessions import Session, feature_schema_hash, record_sessions
+from mmd.learning.sources import SECOND_NS, EventSource
+from mmd.market.feature_settings import FeatureSettings
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+PARTS = (TRAIN, VALIDATION, TEST)
+
+
+class SplitSettings(BaseModel):
+    """Where sessions are cut."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    validation_share: float = Field(default=0.15, description="Share of a session's time for validation.", gt=0, lt=0.5)
+    test_share: float = Field(default=0.15, description="Share of a session's time, its last, for the test.", gt=0, lt=0.5)
+    embargo_seconds: float = Field(default=5.0, description="Left out after each cut, besides the purged horizon, seconds.", ge=0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows `start` up to `stop` of a session."""
+
+    session: Session
+    labels: Labels
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self.stop - self.start
+
+    @property
+    def span(self) -> slice:
+        """For indexing the session's arrays."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """`parts` by the name of the split, in the order of the sources."""
+
+    parts: dict[str, list[Part]]
+    label_settings: LabelSettings
+    split_settings: SplitSettings
+    sha256: str
+    """Of every row, label and cut."""
+    described: dict[str, str]
+    """Series to where its data came from."""
+
+    def rows(self, part: str) -> int:
+        """Rows of all sessions in a split."""
+        return sum(each.rows for each in self.parts[part])
+
+    def manifest(self) -> dict[str, str]:
+        """For the card: what the data was, how it was cut, and its hash."""
+        split = self.split_settings
+        cut = (
+            f"last {split.test_share:g} of each session's time is the test, {split.validation_share:g} before it validation; "
+            f"purged {self.label_settings.horizon_seconds:g} s, embargo {split.embargo_seconds:g} s"
+        )
+        sizes = {f"rows.{part}": str(self.rows(part)) for part in PARTS}
+        labels = {f"labels.{name}": f"{value:g}" for name, value in self.label_settings.model_dump().items()}
+        return {"sha256": self.sha256, "split": cut, **sizes, **labels, **self.described}
+
+
+def build_dataset(
+    sources: Sequence[EventSource],
+    label_settings: LabelSettings,
+    split_settings: SplitSettings,
+    feature_settings: FeatureSettings | None = None,
+    on_source: Callable[[EventSource, int], None] | None = None,
+) -> Dataset:
+    """Record, label and cut every source; `on_source` hears of each finished source and its rows.
+
+    Raises `ValueError` where a split has no rows at all.
+    """
+    digest = hashlib.sha256(feature_schema_hash(feature_settings).encode())
+    digest.update(label_settings.model_dump_json().encode() + split_settings.model_dump_json().encode())
+    parts: dict[str, list[Part]] = {name: [] for name in PARTS}
+    described: dict[str, list[str]] = {}
+    for source in sources:
+        sessions = record_sessions(source, label_settings.horizon_seconds, feature_settings)
+        for session in sessions:
+            session.add_to(digest)
+            labels = make_labels(session, label_settings)
+            for name, (start, stop) in cut(session, label_settings, split_settings).items():
+                if stop > start:
+                    parts[name].append(Part(session, labels, start, stop))
+        described.setdefault(source.series, []).append(source.describe)
+        if on_source is not None:
+            on_source(source, sum(session.rows for session in sessions))
+    for name, cuts in parts.items():
+        digest.update(f"{name}:{[(part.start, part.stop) for part in cuts]}".encode())
+        if not cuts:
+            raise ValueError(f"the data has no rows for {name}: sessions are too short for the split ({split_settings})")
+    return Dataset(
+        parts=parts,
+        label_settings=label_settings,
+        split_settings=split_settings,
+        sha256=digest.hexdigest(),
+        described={series: "; ".join(texts) for series, texts in described.items()},
+    )
+
+
+def cut(session: Session, label_settings: LabelSettings, split: SplitSettings) -> dict[str, tuple[int, int]]:
+    """First and last-plus-one row of each split; equal where a split has none."""
+    times = session.receive_ns
+    begin, end = int(times[0]), int(times[-1])
+    test_ns = end - round((end - begin) * split.test_share)
+    validation_ns = test_ns - round((end - begin) * split.validation_share)
+    horizon_ns = round(label_settings.horizon_seconds * SECOND_NS)
+    embargo_ns = round(split.embargo_seconds * SECOND_NS)
+
+    def row(time_ns: int) -> int:
+        return int(np.searchsorted(times, time_ns, side="left"))
+
+    def span(from_ns: int, until_ns: int) -> tuple[int, int]:
+        start = row(from_ns)
+        return start, max(start, row(until_ns))
+
+    return {
+        TRAIN: span(begin, validation_ns - horizon_ns),
+        VALIDATION: span(validation_ns + embargo_ns, test_ns - horizon_ns),
+        TEST: span(test_ns + embargo_ns, end - horizon_ns),
+    }

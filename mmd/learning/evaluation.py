@@ -1,0 +1,212 @@
+"""What a network is worth, judged on the very graph that serves, row by row from a zero state, beside the plain baselines.
+
+IC is the correlation of a prediction with what then happened. Rows of the same second share most of their future, so an IC over
+rows is no large sample: `ic_low` is the worst of `BLOCKS` blocks of time. Nothing here fits anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
+from mmd.inference.runtime import TensorSession
+from mmd.learning.dataset import Part
+from mmd.learning.labels import LabelSettings, position_target, touch_trade_sign
+from mmd.learning.sessions import Floats, Rows
+
+BLOCKS = 5
+FULL_INVENTORY = (1.0, 4.0, 0.0, 0.0, 1.0)
+"""Inventory inputs of a full long position held for a minute; its mirror image has the first negated."""
+SENSITIVITY_STRIDE = 50
+
+
+@dataclass(frozen=True)
+class Served:
+    """A part's rows after the warm-up that count for the price head, as the served graph saw them. Moves in sigma over H."""
+
+    series: str
+    outputs: Rows
+    """[n, 3]: price change, place of the spread, position, at flat inventory."""
+    move: Floats
+    """Realised mid change over H, clipped as the label."""
+    microprice: Floats
+    """Microprice less mid."""
+    imbalance: Floats
+    half_spread: Floats
+    """Half of the visible spread."""
+    trade_sign: Floats
+    """Of the aggressors at this touch, 0 where there were none."""
+    spread_place: Floats
+    """Label of the spread head, where `trade_sign` is not 0."""
+    inventory_effect: Floats
+    """[k, 2] largest change of price (sigma) and of spread place that a full position makes, at every 50th row."""
+
+    @property
+    def price(self) -> Floats:
+        """The price head, sigma over H."""
+        return self.outputs[:, 0].astype(np.float64)
+
+
+def serve(session: TensorSession, part: Part, warm_steps: int) -> Served:
+    """Walk a part from zero state at flat inventory. Leaves the session's tensors as the last step left them."""
+    rows = part.session.market[part.span]
+    inputs, outputs = session.inputs, session.outputs
+    for name in STATE_NAMES:
+        inputs[name][:] = 0.0
+    inputs["inventory"][:] = 0.0
+    market, invoke = inputs["market"][0], session.invoke
+    heads = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
+    carried = tuple((inputs[name], outputs[f"{name}_out"]) for name in STATE_NAMES)
+    answers = np.zeros((len(rows), len(heads)), dtype=np.float32)
+    effects = []
+    for index, row in enumerate(rows):
+        market[:] = row
+        if index % SENSITIVITY_STRIDE == 0 and index >= warm_steps:
+            effects.append(_inventory_effect(session))
+        invoke()
+        for state, state_out in carried:
+            state[:] = state_out
+        answers[index] = [head.item() for head in heads]
+    return _counted(part, answers, np.array(effects, dtype=np.float64).reshape(-1, 2), warm_steps)
+
+
+def _inventory_effect(session: TensorSession) -> tuple[float, float]:
+    inventory, outputs = session.inputs["inventory"], session.outputs
+    seen = []
+    for sign in (0.0, 1.0, -1.0):
+        inventory[0] = FULL_INVENTORY if sign else 0.0
+        inventory[0, 0] = sign
+        session.invoke()
+        seen.append((outputs["price_change"].item(), outputs["optimal_spread"].item()))
+    inventory[:] = 0.0
+    flat, *held = seen
+    return max(abs(each[0] - flat[0]) for each in held), max(abs(each[1] - flat[1]) for each in held)
+
+
+def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Served:
+    session, labels, span = part.session, part.labels, part.span
+    count = (np.arange(part.rows) >= warm_steps) & (labels.price_weight[span] > 0)
+    sigma = session.sigma_ticks[span][count]
+    return Served(
+        series=session.series,
+        outputs=answers[count],
+        move=labels.price_change[span][count].astype(np.float64),
+        microprice=session.microprice_ticks[span][count] / sigma,
+        imbalance=session.touch_imbalance[span][count],
+        half_spread=(session.ask_ticks - session.bid_ticks)[span][count] / 2.0 / sigma,
+        trade_sign=touch_trade_sign(session)[span][count].astype(np.float64),
+        spread_place=labels.spread[span][count].astype(np.float64),
+        inventory_effect=effects,
+    )
+
+
+def by_series(served: Iterable[Served]) -> dict[str, list[Served]]:
+    """Grouped, in order of first appearance."""
+    grouped: dict[str, list[Served]] = {}
+    for each in served:
+        grouped.setdefault(each.series, []).append(each)
+    return grouped
+
+
+def joined(served: Sequence[Served], name: str) -> Floats:
+    """One array of all parts."""
+    return np.concatenate([np.asarray(getattr(each, name), dtype=np.float64) for each in served])
+
+
+# ---- measures
+
+
+def ic(prediction: Floats, realised: Floats) -> float:
+    """Pearson correlation; 0 where either is constant."""
+    if len(prediction) < 2:
+        return 0.0
+    x, y = prediction - prediction.mean(), realised - realised.mean()
+    scale = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / scale if scale > 0 else 0.0
+
+
+def rank_ic(prediction: Floats, realised: Floats) -> float:
+    """Spearman correlation, ties at their average rank."""
+    return ic(_ranks(prediction), _ranks(realised))
+
+
+def _ranks(values: Floats) -> Floats:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    average = np.cumsum(counts) - (counts - 1) / 2.0
+    return np.asarray(average[place])
+
+
+def lowest_block_ic(prediction: Floats, realised: Floats, blocks: int = BLOCKS) -> float:
+    """The worst IC of consecutive blocks of rows."""
+    cuts = np.array_split(np.arange(len(realised)), blocks)
+    return min((ic(prediction[rows], realised[rows]) for rows in cuts if len(rows) > 1), default=0.0)
+
+
+def pinball(place: Floats, label: Floats, quantile: float) -> float:
+    """Mean pinball loss; 0 without rows."""
+    if not len(label):
+        return 0.0
+    error = label - place
+    return float(np.maximum(quantile * error, (quantile - 1.0) * error).mean())
+
+
+def one_horizon_utility(target: Floats, move: Floats, settings: LabelSettings) -> float:
+    """Mean of q move - cost |q| - phi / 2 q^2 over rows, sigma: what taking the target from flat for one horizon is worth."""
+    value = target * move - settings.holding_cost * np.abs(target) - settings.risk_aversion / 2.0 * target**2
+    return float(value.mean()) if len(value) else 0.0
+
+
+def series_metrics(
+    served: Sequence[Served], settings: LabelSettings, constant_place: float, fair_weights: dict[str, float]
+) -> dict[str, float]:
+    """All measures of one series. `constant_place` is the quantile of its own training labels: the spread head's baseline."""
+    price, move = joined(served, "price"), joined(served, "move")
+    microprice, imbalance = joined(served, "microprice"), joined(served, "imbalance")
+    fair = fair_weights["microprice"] * microprice + fair_weights["price_head"] * price
+    place = np.concatenate([each.outputs[:, 1] for each in served]).astype(np.float64)
+    position = np.concatenate([each.outputs[:, 2] for each in served]).astype(np.float64)
+    traded = joined(served, "trade_sign") != 0
+    label = joined(served, "spread_place")[traded]
+    effects = np.concatenate([each.inventory_effect for each in served])
+    squared = float((move**2).mean()) or 1.0
+    return {
+        "rows": float(len(move)),
+        "rows_without_move": float((move == 0).mean()) if len(move) else 0.0,
+        "rows_with_trade": float(traded.sum()),
+        "price_change.ic": ic(price, move),
+        "price_change.rank_ic": rank_ic(price, move),
+        "price_change.ic_low": lowest_block_ic(price, move),
+        "price_change.r2": 1.0 - float(((move - price) ** 2).mean()) / squared,
+        "price_change.inventory_effect": float(effects[:, 0].max(initial=0.0)),
+        "microprice.ic": ic(microprice, move),
+        "microprice.rank_ic": rank_ic(microprice, move),
+        "touch_imbalance.ic": ic(imbalance, move),
+        "touch_imbalance.rank_ic": rank_ic(imbalance, move),
+        "fair.ic": ic(fair, move),
+        "optimal_spread.pinball": pinball(place[traded], label, settings.spread_quantile),
+        "optimal_spread.pinball_of_constant": pinball(np.full(len(label), constant_place), label, settings.spread_quantile),
+        "optimal_spread.coverage": float((label <= place[traded]).mean()) if len(label) else 0.0,
+        "optimal_spread.inventory_effect": float(effects[:, 1].max(initial=0.0)),
+        "position_signal.ic": ic(position, move),
+        "position_signal.utility": one_horizon_utility(position, move, settings),
+        "position_signal.utility_of_perfect": one_horizon_utility(
+            position_target(move.astype(np.float32), np.zeros((len(move), 5), np.float32), settings).astype(np.float64),
+            move,
+            settings,
+        ),
+    }
+
+
+def constant_places(parts: Sequence[Part], quantile: float) -> dict[str, float]:
+    """By series, the quantile of its spread labels: what a constant spread would be, fitted on these parts."""
+    labels: dict[str, list[Rows]] = {}
+    for part in parts:
+        weight = part.labels.spread_weight[part.span] > 0
+        labels.setdefault(part.session.series, []).append(part.labels.spread[part.span][weight])
+    return {
+        series: float(np.quantile(np.concatenate(places), quantile)) if sum(map(len, places)) else 0.0
+        for series, places in labels.items()
+    }

@@ -1,0 +1,291 @@
+"""Training of the quote network: truncated back-propagation over long sequences, the state carried as it is when served.
+
+Everything that decides the outcome is in the settings, the data's hash and the seed. After each epoch a checkpoint is written, from
+which training goes on; a checkpoint of other data or settings is refused.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
+from mmd.learning.batches import Chunk, Walk, WalkSizes
+from mmd.learning.dataset import TRAIN, VALIDATION, Dataset
+
+CHECKPOINT_FILE = "checkpoint.npz"
+CURVE_FILE = "learning_curve.json"
+
+
+class TrainingSettings(BaseModel):
+    """How it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int = Field(default=25, description="Passes over the training part at most, count.", gt=0)
+    patience: int = Field(default=5, description="Epochs without a better validation loss before training ends, count.", gt=0)
+    learning_rate: float = Field(default=1e-3, description="Adam's first step size.", gt=0)
+    learning_rate_decay: float = Field(default=0.5, description="Factor after each second epoch without a better loss.", gt=0, le=1)
+    clip_norm: float = Field(default=1.0, description="Largest norm of a gradient.", gt=0)
+    price_weight: float = Field(default=1.0, description="Weight of the price head's squared error.", ge=0)
+    spread_weight: float = Field(default=2.0, description="Weight of the spread head's pinball loss.", ge=0)
+    position_weight: float = Field(default=1.0, description="Weight of the position head's squared error.", ge=0)
+    seed: int = Field(default=1, description="Of the first weights, the order of segments and the inventory paths.", ge=0)
+    walk: WalkSizes = WalkSizes()
+
+
+class EpochRecord(msgspec.Struct, frozen=True):
+    """One point of the learning curve. Losses by head (`price_change`, `optimal_spread`, `position_signal`) and their `total`."""
+
+    epoch: int
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float]
+    price_ic: float
+    """Correlation of the price head with realised moves over the validation part, rows of all series together."""
+    best: bool
+
+
+class Observer(Protocol):
+    """Hears how it goes."""
+
+    def on_chunk(self, epoch: int, done: int, total: int) -> None:
+        """So many of the chunks of an epoch are done."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """An epoch is over."""
+
+
+class Silent:
+    """An observer that does nothing."""
+
+    def on_chunk(self, epoch: int, done: int, total: int) -> None:
+        """Nothing."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Nothing."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint that does not belong to this training."""
+
+
+class _Progress(msgspec.Struct):
+    """What a checkpoint says besides arrays."""
+
+    fingerprint: str
+    learning_rate: float
+    epochs_since_best: int = 0
+    best_loss: float = float("inf")
+    records: list[EpochRecord] = []
+
+
+def input_scaling(dataset: Dataset, sizes: WalkSizes) -> Scaling:
+    """Mean and deviation of the inputs over the training part (of inventory: over paths drawn with the seed 0)."""
+    market = np.concatenate([part.session.market[part.span] for part in dataset.parts[TRAIN]])
+    walk = Walk(dataset.parts[TRAIN], dataset.label_settings, sizes, seed=0, shuffle=False)
+    inventory = walk.inventory()
+    return Scaling(*_moments(market), *_moments(inventory))
+
+
+def _moments(rows: Array) -> tuple[Array, Array]:
+    std = rows.std(axis=0, dtype=np.float64)
+    return rows.mean(axis=0, dtype=np.float64).astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)
+
+
+def train(
+    dataset: Dataset,
+    settings: TrainingSettings,
+    work_dir: Path,
+    *,
+    sizes: QuoteSizes | None = None,
+    resume: bool = False,
+    observer: Observer | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> tuple[QuoteWeights, list[EpochRecord]]:
+    """The best weights by validation loss, and the learning curve. `out_of_time` is asked after each epoch.
+
+    Raises `CheckpointError` where `resume` finds a checkpoint of another training; without one it starts anew.
+    """
+    trainer = _Trainer(dataset, settings, work_dir, sizes or QuoteSizes(), observer or Silent())
+    if resume:
+        trainer.restore()
+    while trainer.goes_on():
+        trainer.epoch()
+        if out_of_time():
+            break
+    return trainer.best_weights(), trainer.progress.records
+
+
+class _Trainer:
+    def __init__(self, dataset: Dataset, settings: TrainingSettings, work_dir: Path, sizes: QuoteSizes, observer: Observer) -> None:
+        import keras
+
+        keras.utils.set_random_seed(settings.seed)
+        self._dataset = dataset
+        self._settings = settings
+        self._work_dir = work_dir
+        self._sizes = sizes
+        self._observer = observer
+        self._scaling = input_scaling(dataset, settings.walk)
+        self._network = build_network(sizes, self._scaling)
+        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self._optimizer.build(self._network.trainable_variables)
+        self._train_step, self._test_step = _steps(self._network, self._optimizer, dataset.label_settings.spread_quantile, settings)
+        self._best = self._arrays(self._network.trainable_variables)
+        text = f"{dataset.sha256} {settings.model_dump_json(exclude={'epochs', 'patience'})} {sizes}"
+        self.progress = _Progress(fingerprint=text, learning_rate=settings.learning_rate)
+
+    def goes_on(self) -> bool:
+        progress = self.progress
+        return len(progress.records) < self._settings.epochs and progress.epochs_since_best < self._settings.patience
+
+    def epoch(self) -> None:
+        progress, settings, data = self.progress, self._settings, self._dataset
+        number = len(progress.records) + 1
+        self._optimizer.learning_rate = progress.learning_rate
+        walk = Walk(data.parts[TRAIN], data.label_settings, settings.walk, seed=settings.seed * 10_000 + number, shuffle=True)
+        train = self._pass(walk, self._train_step, number)
+        walk = Walk(data.parts[VALIDATION], data.label_settings, settings.walk, seed=0, shuffle=False)
+        validation = self._pass(walk, self._test_step, None)
+        better = validation.losses(settings)["total"] < progress.best_loss
+        record = EpochRecord(
+            number, progress.learning_rate, train.losses(settings), validation.losses(settings), validation.price_ic(), better
+        )
+        progress.records.append(record)
+        if better:
+            progress.best_loss, progress.epochs_since_best = record.validation["total"], 0
+            self._best = self._arrays(self._network.trainable_variables)
+        else:
+            progress.epochs_since_best += 1
+            if progress.epochs_since_best % 2 == 0:
+                progress.learning_rate *= settings.learning_rate_decay
+        self._save()
+        self._observer.on_epoch(record)
+
+    def _pass(self, walk: Walk, step: Callable[..., Any], epoch: int | None) -> _Sums:
+        states = zero_states(self._sizes, self._settings.walk.lanes)
+        sums = _Sums()
+        for done, chunk in enumerate(walk, start=1):
+            totals, states = step(_tensors(chunk), [state * chunk.keep for state in states])
+            sums.add(totals.numpy())
+            if epoch is not None:
+                self._observer.on_chunk(epoch, done, len(walk))
+        return sums
+
+    def best_weights(self) -> QuoteWeights:
+        for variable, array in zip(self._network.trainable_variables, self._best, strict=True):
+            variable.assign(array)
+        return extract_weights(self._network, self._sizes, self._scaling)
+
+    # ---- checkpoints
+
+    def _save(self) -> None:
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        groups: Mapping[str, list[Array]] = {
+            "weights": self._arrays(self._network.trainable_variables),
+            "optimizer": self._arrays(self._optimizer.variables),
+            "best": self._best,
+        }
+        arrays = {f"{name}_{index}": array for name, group in groups.items() for index, array in enumerate(group)}
+        buffer = io.BytesIO()
+        np.savez(buffer, progress=np.frombuffer(msgspec.json.encode(self.progress), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
+        fresh = self._work_dir / f"{CHECKPOINT_FILE}.new"
+        fresh.write_bytes(buffer.getvalue())
+        fresh.replace(self._work_dir / CHECKPOINT_FILE)
+        curve = msgspec.json.format(msgspec.json.encode(self.progress.records), indent=1)
+        (self._work_dir / CURVE_FILE).write_bytes(curve + b"\n")
+
+    def restore(self) -> None:
+        path = self._work_dir / CHECKPOINT_FILE
+        if not path.is_file():
+            return
+        with np.load(path, allow_pickle=False) as arrays:
+            progress = msgspec.json.decode(arrays["progress"].tobytes(), type=_Progress)
+            if progress.fingerprint != self.progress.fingerprint:
+                raise CheckpointError(
+                    f"{path}: belongs to a training on other data or with other settings; "
+                    "leave out --resume, or name another --work-dir"
+                )
+            for name, variables in (("weights", self._network.trainable_variables), ("optimizer", self._optimizer.variables)):
+                for index, variable in enumerate(variables):
+                    variable.assign(arrays[f"{name}_{index}"])
+            self._best = [arrays[f"best_{index}"] for index in range(len(self._best))]
+        self.progress = progress
+
+    @staticmethod
+    def _arrays(variables: Any) -> list[Array]:
+        return [np.asarray(variable.numpy()) for variable in variables]
+
+
+class _Sums:
+    """Weighted sums over a pass: per head loss and weight, and the moments of the price head and its label."""
+
+    def __init__(self) -> None:
+        self._totals = np.zeros(12)
+
+    def add(self, totals: Any) -> None:
+        self._totals += totals
+
+    def losses(self, settings: TrainingSettings) -> dict[str, float]:
+        """Mean loss of each head, and their weighted total."""
+        loss, weight = self._totals[0:3], np.maximum(self._totals[3:6], 1.0)
+        price, spread, position = (float(value) for value in loss / weight)
+        total = settings.price_weight * price + settings.spread_weight * spread + settings.position_weight * position
+        return {"price_change": price, "optimal_spread": spread, "position_signal": position, "total": total}
+
+    def price_ic(self) -> float:
+        """Pearson correlation of prediction and label."""
+        count, x, y, xx, yy, xy = self._totals[6:12]
+        spread = (count * xx - x * x) * (count * yy - y * y)
+        return float((count * xy - x * y) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _tensors(chunk: Chunk) -> tuple[Any, ...]:
+    return (
+        chunk.market,
+        chunk.inventory,
+        np.stack([chunk.price_change, chunk.spread, chunk.position], axis=-1),
+        np.stack([chunk.price_weight, chunk.spread_weight, chunk.position_weight], axis=-1),
+    )
+
+
+def _steps(network: Any, optimizer: Any, quantile: float, settings: TrainingSettings) -> tuple[Callable[..., Any], ...]:
+    """The compiled functions of one chunk: one that learns and one that only measures."""
+    import tensorflow as tf
+
+    importance = tf.constant([settings.price_weight, settings.spread_weight, settings.position_weight])
+
+    def measure(chunk: Any, states: Any) -> tuple[Any, Any, Any]:
+        market, inventory, labels, weights = chunk
+        outputs = network([market, inventory, *states])
+        heads = tf.concat(outputs[:3], axis=-1)
+        error = labels - heads
+        squares = tf.square(error)
+        pinball = tf.maximum(quantile * error, (quantile - 1.0) * error)
+        losses = tf.stack([squares[..., 0], pinball[..., 1], squares[..., 2]], axis=-1) * weights
+        sums, counts = tf.reduce_sum(losses, axis=[0, 1]), tf.reduce_sum(weights, axis=[0, 1])
+        x, y, w = heads[..., 0], labels[..., 0], weights[..., 0]
+        moments = tf.stack([tf.reduce_sum(w * each) for each in (tf.ones_like(x), x, y, x * x, y * y, x * y)])
+        return tf.concat([sums, counts, moments], axis=0), outputs[3:], importance * sums / tf.maximum(counts, 1.0)
+
+    def learn(chunk: Any, states: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            totals, carried, losses = measure(chunk, states)
+            loss = tf.reduce_sum(losses)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, settings.clip_norm)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        return totals, carried
+
+    def look(chunk: Any, states: Any) -> tuple[Any, Any]:
+        totals, carried, _ = measure(chunk, states)
+        return totals, carried
+
+    return tf.function(learn), tf.function(look)

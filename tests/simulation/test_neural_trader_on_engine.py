@@ -1,0 +1,140 @@
+"""The neural path in virtual time, with a tiny bundle of random weights: what is tested is the way, not the wisdom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.predictor import QuotePredictor
+from mmd.mock.engine import MatchingEngine
+from mmd.mock.instruments import listed
+from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+from mmd.mock.virtual_venue import VirtualVenue
+from mmd.quoting.settings import QuotingSettings
+from mmd.trader import Trader, TraderConfig
+from mmd.types.instrument import atoms
+
+START_NS = 1_700_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+def wide_open(bundle: Bundle) -> Bundle:
+    """The same bundle as if it had been trained on everything: its ranges are random, and the gate would refuse all."""
+    card = bundle.card
+    inside = msgspec.structs.replace(
+        card.training_range,
+        market_low=(-100.0,) * len(card.feature_names),
+        market_high=(100.0,) * len(card.feature_names),
+        inventory_low=(-100.0,) * len(card.inventory_names),
+        inventory_high=(100.0,) * len(card.inventory_names),
+    )
+    return msgspec.structs.replace(bundle, card=msgspec.structs.replace(card, training_range=inside))
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    folder = Path(__file__).parents[1] / "fixtures" / "tiny_bundle"
+    return wide_open(load_bundle(folder, feature_schema_hash=None))
+
+
+def make_world(bundle: Bundle | None, seed: int = 3, strategy: str = "neural") -> tuple[VirtualVenue, Trader]:
+    engine = MatchingEngine(listed(SYMBOLS))
+    market = SimulatedMarket(engine, SimulationParameters(), seed=seed, start_ns=START_NS)
+    engine.open_account("A", {"BTC": atoms("5"), "ETH": atoms("100"), "USDT": atoms("1000000")})
+    predictors = {} if bundle is None else {symbol: QuotePredictor(bundle) for symbol in SYMBOLS}
+    config = TraderConfig(session="t", quoting=QuotingSettings(strategy=strategy))  # type: ignore[arg-type]
+    trader = Trader(config, engine.instruments, bundle=bundle, predictors=predictors)
+    return VirtualVenue(engine, market, "A"), trader
+
+
+def test_every_step_is_one_evaluation_and_the_same_again_gives_the_same_session(bundle: Bundle) -> None:
+    runs = []
+    for _ in range(2):
+        venue, trader = make_world(bundle)
+        venue.connect(trader)
+        venue.run(START_NS + 30 * SECOND_NS)
+        desk = trader.desks["BTCUSDT"]
+        assert desk.steps > 500
+        assert desk.perception.predictor is not None
+        assert desk.perception.predictor.steps == desk.perception.stream.features.steps
+        report = trader.report(venue.now_ns)
+        line = report.symbols[0]
+        assert line.predictions["usable"] == 1.0
+        assert line.quote is not None
+        assert line.quote.source == "neural"
+        runs.append((venue.checkpoint, report.quotes, report.orders_sent, tuple(line.predictions.items())))
+    assert runs[0] == runs[1]
+
+
+def test_nothing_is_quoted_before_features_are_warm(bundle: Bundle) -> None:
+    venue, trader = make_world(bundle)
+    venue.connect(trader)
+    venue.run(START_NS + 10 * SECOND_NS)
+    assert not trader.desks["BTCUSDT"].perception.warm
+    assert trader.orders.orders_sent == 0
+    venue.run(START_NS + 25 * SECOND_NS)
+    assert trader.orders.orders_sent > 0
+
+
+def test_a_refused_prediction_falls_back_to_avellaneda_stoikov_wider_and_says_so(bundle: Bundle) -> None:
+    narrow = msgspec.structs.replace(
+        bundle,
+        card=msgspec.structs.replace(
+            bundle.card,
+            training_range=msgspec.structs.replace(
+                bundle.card.training_range,
+                market_low=(50.0,) * len(bundle.card.feature_names),
+                market_high=(51.0,) * len(bundle.card.feature_names),
+            ),
+        ),
+    )
+    venue, trader = make_world(narrow)
+    venue.connect(trader)
+    venue.run(START_NS + 25 * SECOND_NS)
+    report = trader.report(venue.now_ns)
+    assert report.gate_refusals["out_of_range"] > 100
+    quote = report.symbols[0].quote
+    assert quote is not None
+    assert "avellaneda-stoikov" in quote.source
+    assert "out_of_range" in quote.source
+    plain_venue, plain = make_world(None, strategy="avellaneda-stoikov")
+    plain_venue.connect(plain)
+    plain_venue.run(START_NS + 25 * SECOND_NS)
+    plain_quote = plain.report(plain_venue.now_ns).symbols[0].quote
+    assert plain_quote is not None
+    assert quote.attribution_ticks["half_spread"] > plain_quote.attribution_ticks["half_spread"]
+
+
+def test_a_short_interruption_warms_the_state_again_from_the_ring_and_a_long_one_begins_anew(bundle: Bundle) -> None:
+    venue, trader = make_world(bundle)
+    venue.connect(trader)
+    venue.run(START_NS + 20 * SECOND_NS)
+    desk = trader.desks["BTCUSDT"]
+    perception = desk.perception
+    assert perception.predictor is not None
+    before = np.array(perception.stream.ring.window())
+    for length, warm_after in ((1, True), (30, False)):
+        venue.cut_feed()
+        assert not desk.book.valid
+        venue.run(venue.now_ns + length * SECOND_NS)
+        venue.restore_feed()
+        steps = perception.stream.features.steps
+        venue.run(venue.now_ns + SECOND_NS)
+        assert desk.book.valid
+        if warm_after:
+            assert perception.stream.features.steps > steps
+            assert perception.predictor.steps < perception.stream.features.steps
+        else:
+            assert perception.stream.features.steps < steps
+            assert not perception.warm
+    assert not np.array_equal(before, perception.stream.ring.window())
+
+
+def test_without_a_bundle_the_neural_strategy_is_refused() -> None:
+    with pytest.raises(ValueError, match="no bundle"):
+        make_world(None)
