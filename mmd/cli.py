@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmd.learning.command import train
+
 if TYPE_CHECKING:
     from mmd.daemon.control_client import ControlClient
 
@@ -221,6 +223,9 @@ def status(config: ConfigOption = None, assignments: SetOption = None, json_outp
         _print_status(reply.document)
     if reply.document["trader"]["halt"]["halted"]:
         raise typer.Exit(EXIT_HALTED)
+
+
+app.command()(train)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, load_runtime
 from mmd.learning.architecture import QuoteWeights
 from mmd.learning.batches import Walk, WalkSizes
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset, Part
-from mmd.learning.evaluation import Served, by_series, constant_places, ic, joined, serve, series_metrics
+from mmd.learning.evaluation import Served, by_series, constant_places, ic, joined, series_metrics, serve
 from mmd.learning.export import STEP_FILES, WINDOW_FILE, Form, export_step, export_window
 from mmd.learning.fitting import Fit, fit
 from mmd.learning.sessions import feature_schema_hash
@@ -117,7 +117,7 @@ def _serve(runtime: Runtime, graph: bytes, parts: Sequence[Part], warm_steps: in
 
 
 def quantization_loss(served: dict[Form, list[Served]]) -> dict[str, float]:
-    """Mean and largest |int8 - float| of each head over the test part, and the loss of the price head's IC (mean and worst series)."""
+    """Mean and largest |int8 - float| of each head over the test part, and the price head's loss of IC (mean and worst series)."""
     reference = np.concatenate([each.outputs for each in served[Form.FLOAT32]])
     losses = {}
     for form in (Form.INT8, Form.INT8_PER_TENSOR):

@@ -19,7 +19,8 @@ CANDIDATES = ("microprice", "price_head")
 RIDGE = 1e-3
 """Of the candidates' mean square."""
 PULL_THRESHOLDS = tuple(round(0.25 * step, 2) for step in range(1, 41))
-NEVER_PULL = 100.0
+NEVER_PULL = 0.0
+"""The card's way of saying that no side is ever withheld."""
 SHIFT_QUANTILE = 0.999
 MAX_TARGET = 0.25
 MULTIPLIER_BOUNDS = (0.5, 2.0)
@@ -45,7 +46,7 @@ def fit(served: Sequence[Served], settings: LabelSettings) -> Fit:
     max_shift = float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), 0.1, settings.price_clip))
     return Fit(
         fair_weights=weights,
-        pull_threshold=pull_threshold(groups, expected),
+        pull_threshold=pull_threshold(groups, expected, settings),
         max_shift=max_shift,
         spread_multiplier=spread_multiplier(groups, settings),
         max_target=MAX_TARGET if position_gains(groups, expected, settings) else 0.0,
@@ -91,22 +92,24 @@ def _non_negative(gram: Floats, target: Floats, allowed: Sequence[int]) -> Float
     return best
 
 
-def pull_threshold(groups: dict[str, list[Served]], expected: dict[str, Floats]) -> float:
-    """Half-spreads (of the visible spread) at which a quote at the touch should be withheld from the side that E runs over.
+def pull_threshold(groups: dict[str, list[Served]], expected: dict[str, Floats], settings: LabelSettings) -> float:
+    """Half-spreads that the spread head gives, at which a quote is withheld from the side that E is about to run over.
 
-    A maker at the touch earns half the spread less the move after it, at every trade there; the threshold is the one at which the
-    trades that are left earn the most, each series weighing by its trades' scale. `NEVER_PULL` where pulling gains nothing.
+    A maker at the touch earns half the visible spread less the move after it, at every trade there. The threshold is the one at
+    which the trades that are left earn the most, each series weighing the same; `NEVER_PULL` where pulling gains nothing.
     """
     totals = np.zeros(len(PULL_THRESHOLDS))
     undisturbed = 0.0
     for name, parts in groups.items():
-        sign, half_spread, move = (joined(parts, each) for each in ("trade_sign", "half_spread", "move"))
+        sign, visible, move = (joined(parts, each) for each in ("trade_sign", "half_spread", "move"))
         traded = sign != 0
         if not traded.any():
             continue
-        sign, half_spread, move = sign[traded], half_spread[traded], move[traded]
-        gain = (half_spread - sign * move) / max(float(np.abs(move).mean()), 1e-12) / len(sign)
-        danger = sign * expected[name][traded] / np.maximum(half_spread, 1e-9)
+        sign, visible, move = sign[traded], visible[traded], move[traded]
+        place = np.concatenate([each.outputs[:, 1] for each in parts])[traded]
+        ours = spread_in_sigma(place, settings.spread_min, settings.spread_max) / 2.0
+        gain = (visible - sign * move) / max(float(np.abs(move).mean()), 1e-12) / len(sign)
+        danger = sign * expected[name][traded] / ours
         undisturbed += float(gain.sum())
         totals += [float(gain[danger < threshold].sum()) for threshold in PULL_THRESHOLDS]
     best = int(np.argmax(totals))

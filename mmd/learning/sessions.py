@@ -118,11 +118,7 @@ class SessionRecorder:
         self._last_ns = event.receive_ns
         book, stream = self.book, self.stream
         if type(event) is MarketTrade:
-            row = len(self._rows) - 1
-            if stream.on_trade(event, book):
-                self._add_row(event.receive_ns)
-            if stream.features.warm:
-                self._trades.append((row, event.price_ticks, event.aggressor.sign, event.lots))
+            self._on_trade(event)
             return finished
         if type(event) is TouchUpdate:
             book.on_touch_update(event)
@@ -140,6 +136,16 @@ class SessionRecorder:
     def finish(self) -> Session | None:
         """The events are over."""
         return self._end()
+
+    def _on_trade(self, trade: MarketTrade) -> None:
+        """Without a valid book a trade is nobody's step."""
+        if not self.book.valid:
+            return
+        row = len(self._rows) - 1
+        if self.stream.on_trade(trade, self.book):
+            self._add_row(trade.receive_ns)
+        if self.stream.features.warm:
+            self._trades.append((row, trade.price_ticks, trade.aggressor.sign, trade.lots))
 
     def _add_row(self, receive_ns: int) -> None:
         stream, book = self.stream, self.book

@@ -10,23 +10,18 @@ from math import asinh, copysign, hypot, log, log1p, sqrt
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
 from mmd.market.rolling import StepSums
-from mmd.market.volatility import NOTHING, SECONDS_PER_NS, FastRates, SlowRates
+from mmd.market.volatility import ENDLESS, NOTHING, SECONDS_PER_NS, Recent, Usual
 
 __all__ = ["INVENTORY_NAMES", "MARKET_NAMES", "MarketFeatures"]
-
-ENDLESS = float("inf")
-"""Stands in for a volatility of 0: whatever is measured in it is 0."""
-LEAST_SPREAD = 0.1
-"""Share of the average spread below which spreads (a locked or crossed market) are not told apart."""
 
 
 class MarketFeatures:
     """`update` is called once for each step; `values` is its last row, in the order of `NAMES`, a new list each time."""
 
     __slots__ = (
-        "_ask_lots", "_ask_ticks", "_bid_lots", "_bid_ticks", "_count", "_fast", "_first_ns", "_floor", "_last_ns", "_limit", "_mid",
-        "_per_pairs", "_per_reference", "_per_root_count", "_per_spread_count", "_per_trend", "_slow", "_sums", "_trade_ns",
-        "_two_counts", "settings", "steps", "values", "warm",
+        "_ask_lots", "_ask_ticks", "_bid_lots", "_bid_ticks", "_count", "_first_ns", "_last_ns", "_limit", "_mid", "_per_pairs",
+        "_per_root_count", "_per_spread_count", "_recent", "_sums", "_trade_ns", "_two_counts", "_usual", "settings", "steps",
+        "values", "warm",
     )  # fmt: skip
 
     NAMES: tuple[str, ...] = MARKET_NAMES
@@ -45,8 +40,8 @@ class MarketFeatures:
         self.warm: bool = False
         """Whether every window is filled and volatility is known well enough: `warm_steps` and `warm_seconds` have passed."""
         self._sums = StepSums(settings)
-        self._fast = FastRates(settings)
-        self._slow = SlowRates(settings)
+        self._recent = Recent(settings)
+        self._usual = Usual(settings)
         self._first_ns: int = 0
         self._last_ns: int = 0
         self._trade_ns: int = 0
@@ -55,9 +50,6 @@ class MarketFeatures:
         self._bid_lots: int = 0
         self._ask_ticks: int = 0
         self._ask_lots: int = 0
-        self._floor: float = 0.0
-        self._per_reference: float = 0.0
-        self._per_trend: float = 0.0
         self._count: int = 0
         self._two_counts: int = 0
         self._per_root_count: float = 0.0
@@ -70,7 +62,7 @@ class MarketFeatures:
 
     def sigma_ticks(self, horizon_seconds: float) -> float:
         """Trailing volatility of the mid over a horizon, ticks, at least `sigma_floor_ticks`; known from two samples on."""
-        return max(self._slow.sigma_ticks(horizon_seconds), self.settings.sigma_floor_ticks)
+        return max(self._usual.sigma_ticks(horizon_seconds), self.settings.sigma_floor_ticks)
 
     def update(
         self,
@@ -109,15 +101,17 @@ class MarketFeatures:
             change = flow = 0
         self.steps += 1
         self._mid, self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = mid, bid_ticks, bid_lots, ask_ticks, ask_lots
-        self._sums.push(change, flow, depth, traded, signed, traded_ticks_lots, spread)
-        slow = self._slow
-        slow.pending_squared += change * change
+        squared = change * change
+        self._sums.push(change, squared, flow, depth, traded, signed, traded_ticks_lots, spread)
+        self._recent.step(elapsed, change, squared, trade_count, signed)
+        usual = self._usual
+        usual.pending_squared += squared
         if trade_count:
-            slow.pending_count += trade_count
-            slow.pending_lots += traded
+            usual.pending_count += trade_count
+            usual.pending_lots += traded
             self._trade_ns = self._last_ns
-        if receive_ns >= slow.due_ns:
-            self._sample(receive_ns, mid)
+        if receive_ns >= usual.due_ns:
+            usual.sample(receive_ns, mid, spread)
         if not self.warm:
             self._count_up()
         depth_5 = bid_lots_5 + ask_lots_5
@@ -129,24 +123,16 @@ class MarketFeatures:
             (bid_lots - ask_lots) / depth if depth else 0.0,
             (bid_lots_5 - ask_lots_5) / depth_5 if depth_5 else 0.0,
             elapsed,
-            self._fast.step(elapsed, change, trade_count, signed, slow),
         )
         return row
 
     def _row(
-        self,
-        change: int,
-        mid: int,
-        spread: int,
-        volume: int,
-        imbalance: float,
-        imbalance_5: float,
-        elapsed: float,
-        rates: tuple[float, float, float, float],
+        self, change: int, mid: int, spread: int, volume: int, imbalance: float, imbalance_5: float, elapsed: float
     ) -> list[float]:
         """Prices and volatilities are in half-ticks here and spreads in ticks, so that a spread is a half-spread."""
-        sums, slow, per_reference = self._sums, self._slow, self._per_reference
-        per_step = 1.0 / (sqrt(sums.usual_change_squared + self._floor) or ENDLESS)
+        sums, usual, recent = self._sums, self._usual, self._recent
+        per_reference = usual.per_reference
+        per_step = 1.0 / (sqrt(sums.usual_squared + usual.sigma_floor_squared) or ENDLESS)
         per_window = per_step * self._per_root_count
         change_sum, traded = sums.change, sums.traded_lots
         if traded:
@@ -156,18 +142,20 @@ class MarketFeatures:
             trade_imbalance = vwap_deviation = 0.0
         return_1 = change * per_step
         return_mean = change_sum * per_window
-        return_std = sqrt((self._count * sums.change_squared - change_sum * change_sum) * self._per_pairs) * per_step
-        least_spread = LEAST_SPREAD * sums.usual_spread_ticks
-        shown_spread = (spread if spread > least_spread else least_spread) * per_reference
+        return_std = sqrt((self._count * sums.squared - change_sum * change_sum) * self._per_pairs) * per_step
+        shown_spread = (spread if spread > usual.least_spread_ticks else usual.least_spread_ticks) * per_reference
         relative_spread = log(2.0 * shown_spread) if shown_spread > NOTHING else 0.0
-        spread_mean = sums.spread_ticks * self._per_spread_count
-        both_spreads = spread + spread_mean
+        average_spread = sums.spread_ticks * self._per_spread_count
         microprice = spread * imbalance * per_reference
         order_flow = asinh(self._two_counts * sums.flow_lots / sums.depth_lots) if sums.depth_lots else 0.0
-        trend = self._fast.trend * self._per_trend
-        since_trade = log1p((self._last_ns - self._trade_ns) * SECONDS_PER_NS * slow.trade_rate)
+        trend = recent.trend * usual.per_trend
+        since_trade = log1p((self._last_ns - self._trade_ns) * SECONDS_PER_NS * usual.trade_rate)
         since_step = log1p(1000.0 * elapsed)
-        intensity, signed_volume, volatility_short, volatility_medium = rates
+        counts = recent.count_short + usual.count_short
+        signed = recent.signed_short
+        lots = usual.lots_short + (signed if signed > 0.0 else -signed)
+        squares = recent.squared_short + usual.squared_short
+        squares_medium = recent.squared_medium + usual.squared_medium
         row = [
             trade_imbalance,
             return_1,
@@ -175,36 +163,26 @@ class MarketFeatures:
             return_std,
             vwap_deviation,
             relative_spread,
-            (spread - spread_mean) / both_spreads if both_spreads else 0.0,
+            (spread - average_spread) / (spread + average_spread) if average_spread else 0.0,
             log1p(volume / sums.usual_volume_lots) if volume else 0.0,
             imbalance,
             imbalance_5,
             microprice,
             order_flow,
-            intensity,
-            signed_volume,
-            volatility_short,
-            volatility_medium,
-            slow.volatility_long,
+            (recent.count_short - usual.count_short) / counts if counts > NOTHING else 0.0,
+            signed / lots if lots > NOTHING else 0.0,
+            (recent.squared_short - usual.squared_short) / squares if squares > NOTHING else 0.0,
+            (recent.squared_medium - usual.squared_medium) / squares_medium if squares_medium > NOTHING else 0.0,
+            usual.volatility_long,
             trend,
             since_trade,
             since_step,
         ]
-        if hypot(
-            return_1, return_mean, return_std, vwap_deviation, relative_spread, microprice, order_flow, trend
-        ) > self._limit or (since_trade > self._limit or since_step > self._limit):
-            limit = self._limit
+        limit = self._limit
+        unbounded = hypot(return_1, return_mean, return_std, vwap_deviation, relative_spread, microprice, order_flow, trend)
+        if unbounded > limit or since_trade > limit or since_step > limit:
             return [value if -limit <= value <= limit else copysign(limit, value) for value in row]
         return row
-
-    def _sample(self, receive_ns: int, mid: int) -> None:
-        """Bring up to date what moves slowly: usual rates, and the units of volatility; at the first step and then once a second."""
-        slow = self._slow
-        slow.sample(receive_ns, mid)
-        self._floor = floor = (2.0 * self.settings.sigma_floor_spreads * self._sums.usual_spread_ticks) ** 2
-        self._per_reference = 1.0 / (sqrt(slow.variance * self.settings.reference_seconds + floor) or ENDLESS)
-        trend_seconds = self.settings.half_lives_seconds[1] / (2.0 * log(2.0))
-        self._per_trend = 1.0 / (sqrt(slow.variance * trend_seconds + floor) or ENDLESS)
 
     def _count_up(self) -> None:
         """What depends on the number of steps, until there are enough of them."""

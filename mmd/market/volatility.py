@@ -1,8 +1,8 @@
 """What fades with receive time: how much the mid moves, how often and how much is traded, over half-lives of seconds to minutes.
 
-A rate is a sum weighted by 0.5^(age / half-life), divided by the integral of that weight over the time since the start: unbiased
-from the first moment on. Short and medium rates move with each step; the slow ones are brought up to date at samples, about once a
-second. Nothing here reads a clock; time is what the events bring.
+`Usual` is brought up to date at samples, about once a second, and holds the units in which features are measured; `Recent` moves
+with each step. A fading sum weighs by 0.5^(age / half-life); divided by the integral of that weight over the time since the start it
+is a rate, unbiased from the first moment on. Nothing here reads a clock: time is what the events bring.
 """
 
 from __future__ import annotations
@@ -14,123 +14,159 @@ from mmd.market.feature_settings import FeatureSettings
 NS_PER_SECOND = 1_000_000_000
 SECONDS_PER_NS = 1e-9
 NEVER = -(1 << 62)
+ENDLESS = float("inf")
+"""Stands in for a volatility of 0: whatever is measured in it is 0."""
 NOTHING = 1e-100
 """A denominator up to this has faded away."""
+LEAST_SPREAD = 0.1
+"""Share of the usual spread below which spreads (a locked or crossed market) are not told apart."""
 
 
-class SlowRates:
-    """As of the last sample: volatility, and what is usual. Samples of the mid are at least `sigma_sample_seconds` apart.
+class Usual:
+    """As of the last sample. Samples are steps at least `sigma_sample_seconds` apart; the first step is one.
 
-    Volatility comes from changes between samples, since from step to step a mid moves in unfinished pieces (a sweep is several steps,
-    a bounce is none): on recorded markets the sum of squared step-to-step changes was between 1/8 and 1.1 of the variance over ten
-    seconds, that of changes over a second between 1/2 and 1.2.
+    Volatility comes from the mid's changes between samples, since from step to step a mid moves in unfinished pieces (a sweep is
+    several steps, a bounce is none): on recorded markets the sum of squared step-to-step changes was between 1/8 and 1.1 of the
+    variance over ten seconds, that of changes over a second between 1/2 and 1.2.
     """
 
     __slots__ = (
-        "_count", "_last_ns", "_mid", "_per_baseline",
-        "_per_long", "_per_sigma", "_sample_ns", "_sampled", "_squared_baseline", "_squared_long", "_time_baseline", "_time_long",
-        "_time_sigma", "_volume", "due_ns", "pending_count", "pending_lots", "pending_squared", "squared_rate", "trade_rate", "variance", "volatility_long", "volume_rate",
+        "_count",
+        "_first_ns",
+        "_lots",
+        "_mid",
+        "_per_baseline",
+        "_per_long",
+        "_per_medium",
+        "_per_short",
+        "_per_sigma",
+        "_sample_ns",
+        "_sampled",
+        "_settings",
+        "_squared_baseline",
+        "_squared_long",
+        "_time_sigma",
+        "_trend_seconds",
+        "_weight",
+        "count_short",
+        "due_ns",
+        "last_ns",
+        "least_spread_ticks",
+        "lots_short",
+        "pending_count",
+        "pending_lots",
+        "pending_squared",
+        "per_reference",
+        "per_trend",
+        "sigma_floor_squared",
+        "spread_ticks",
+        "squared_medium",
+        "squared_short",
+        "trade_rate",
+        "variance",
+        "volatility_long",
     )  # fmt: skip
 
     def __init__(self, settings: FeatureSettings) -> None:
+        short, medium, long, baseline = settings.half_lives_seconds
+        self._settings = settings
         self._sample_ns = round(settings.sigma_sample_seconds * NS_PER_SECOND)
         self._per_sigma = log(2.0) / settings.sigma_half_life_seconds
-        self._per_long = log(2.0) / settings.half_lives_seconds[2]
-        self._per_baseline = log(2.0) / settings.half_lives_seconds[3]
-        self._mid = self._last_ns = 0
-        self._sampled = self._squared_long = self._squared_baseline = self._count = self._volume = 0.0
-        self._time_sigma = self._time_long = self._time_baseline = 0.0
-        self.pending_squared = self.pending_count = self.pending_lots = 0
-        """Since the last sample: the mid's squared changes from step to step, half-ticks squared; trades; lots traded."""
+        self._per_short, self._per_medium = log(2.0) / short, log(2.0) / medium
+        self._per_long, self._per_baseline = log(2.0) / long, log(2.0) / baseline
+        self._trend_seconds = 0.5 / self._per_medium
+        self._mid = self._first_ns = 0
+        self._sampled = self._squared_long = self._squared_baseline = self._count = self._lots = self._weight = 0.0
+        self.last_ns = 0
         self.due_ns = NEVER
         """The next step at or after this receive time, UTC ns, is a sample."""
+        self.pending_squared = self.pending_count = self.pending_lots = 0
+        """Since the last sample: the mid's squared changes from step to step, half-ticks squared; trades; lots traded."""
         self.variance = 0.0
-        """Of the mid, half-ticks squared per second; 0 before the second sample, as all that follows."""
-        self.squared_rate = 0.0
-        """Squared changes from step to step, half-ticks squared per second, baseline half-life."""
-        self.volatility_long = 0.0
-        """(v - w) / (v + w) with v such a rate of the long half-life and w the baseline's."""
+        """Of the mid, half-ticks squared per second; 0 before the second sample, as the usual sums are."""
+        self.spread_ticks = 0.0
+        """Average over the samples."""
+        self.least_spread_ticks = self.sigma_floor_squared = self.per_reference = self.per_trend = 0.0
+        """Units of features: `per_…` are reciprocals of volatilities in half-ticks."""
+        self.squared_short = self.squared_medium = self.count_short = self.lots_short = 0.0
+        """What `Recent` has in a market that goes on as it has done over the long (trades) and baseline (squares) half-life."""
         self.trade_rate = 0.0
         """Trades per second, long half-life."""
-        self.volume_rate = 0.0
-        """Lots traded per second, long half-life."""
+        self.volatility_long = 0.0
+        """Contrast of the mid's squared changes over the long half-life with those over the baseline's."""
 
-    def sample(self, receive_ns: int, mid: int) -> None:
-        """The first step, or one at or after `due_ns` once its change and trades were added; mid in half-ticks."""
-        if self.due_ns != NEVER:
-            self._advance(receive_ns, mid)
-            self.pending_squared = self.pending_count = self.pending_lots = 0
-        self._mid, self._last_ns, self.due_ns = mid, receive_ns, receive_ns + self._sample_ns
+    def sample(self, receive_ns: int, mid: int, spread: int) -> None:
+        """A step at or after `due_ns`, once its change and trades are pending; mid in half-ticks, spread in ticks."""
+        settings = self._settings
+        if self.due_ns == NEVER:
+            self._first_ns = receive_ns
+        else:
+            self._advance(
+                (receive_ns - self.last_ns) * SECONDS_PER_NS, mid - self._mid, (receive_ns - self._first_ns) * SECONDS_PER_NS
+            )
+        self._mid, self.last_ns, self.due_ns = mid, receive_ns, receive_ns + self._sample_ns
+        self._weight += 1.0
+        self.spread_ticks += (spread - self.spread_ticks) / self._weight
+        self.least_spread_ticks = LEAST_SPREAD * self.spread_ticks
+        self.sigma_floor_squared = floor = (2.0 * settings.sigma_floor_spreads * self.spread_ticks) ** 2
+        self.per_reference = 1.0 / (sqrt(self.variance * settings.reference_seconds + floor) or ENDLESS)
+        self.per_trend = 1.0 / (sqrt(self.variance * self._trend_seconds + floor) or ENDLESS)
 
     def sigma_ticks(self, horizon_seconds: float) -> float:
         """Volatility of the mid over a horizon, ticks."""
         return 0.5 * sqrt(self.variance * horizon_seconds)
 
-    def _advance(self, receive_ns: int, mid: int) -> None:
-        seconds = (receive_ns - self._last_ns) * SECONDS_PER_NS
-        change = mid - self._mid
-        faded = -expm1(-seconds * self._per_sigma)
-        self._sampled += change * change - faded * self._sampled
-        self._time_sigma += faded * (1.0 / self._per_sigma - self._time_sigma)
-        faded = -expm1(-seconds * self._per_long)
-        self._squared_long += self.pending_squared - faded * self._squared_long
-        self._count += self.pending_count - faded * self._count
-        self._volume += self.pending_lots - faded * self._volume
-        self._time_long += faded * (1.0 / self._per_long - self._time_long)
-        faded = -expm1(-seconds * self._per_baseline)
-        self._squared_baseline += self.pending_squared - faded * self._squared_baseline
-        self._time_baseline += faded * (1.0 / self._per_baseline - self._time_baseline)
-        self.variance = self._sampled / self._time_sigma
-        self.squared_rate = self._squared_baseline / self._time_baseline
-        self.volatility_long = contrast(self._squared_long / self._time_long, self.squared_rate)
-        self.trade_rate = self._count / self._time_long
-        self.volume_rate = self._volume / self._time_long
+    def _advance(self, seconds: float, change: int, since_first: float) -> None:
+        kept = exp(-seconds * self._per_sigma)
+        self._weight *= kept
+        self._sampled = self._sampled * kept + change * change
+        kept = exp(-seconds * self._per_long)
+        self._squared_long = self._squared_long * kept + self.pending_squared
+        self._count = self._count * kept + self.pending_count
+        self._lots = self._lots * kept + self.pending_lots
+        self._squared_baseline = self._squared_baseline * exp(-seconds * self._per_baseline) + self.pending_squared
+        self.pending_squared = self.pending_count = self.pending_lots = 0
+        self.variance = self._sampled / weighted_seconds(since_first, self._per_sigma)
+        long = weighted_seconds(since_first, self._per_long)
+        short = weighted_seconds(since_first, self._per_short)
+        squared_rate = self._squared_baseline / weighted_seconds(since_first, self._per_baseline)
+        self.volatility_long = contrast(self._squared_long, squared_rate * long)
+        self.squared_short = squared_rate * short
+        self.squared_medium = squared_rate * weighted_seconds(since_first, self._per_medium)
+        self.trade_rate = self._count / long
+        self.count_short = self.trade_rate * short
+        self.lots_short = self._lots / long * short
 
 
-class FastRates:
-    """With each step: over the short half-life trades and squared changes, over the medium one changes and their squares."""
+class Recent:
+    """Fading sums that move with each step: trades and squared changes (short half-life), changes and their squares (medium)."""
 
-    __slots__ = (
-        "_count", "_full_medium", "_full_short", "_left_medium", "_left_short", "_per_medium", "_per_short", "_signed", "_squared_medium", "_squared_short",
-        "trend",
-    )  # fmt: skip
+    __slots__ = ("_per_medium", "_per_short", "count_short", "signed_short", "squared_medium", "squared_short", "trend")
 
     def __init__(self, settings: FeatureSettings) -> None:
         short, medium, _, _ = settings.half_lives_seconds
-        self._full_short, self._full_medium = short / log(2.0), medium / log(2.0)
-        self._per_short, self._per_medium = -1.0 / self._full_short, -1.0 / self._full_medium
-        self._squared_short = self._squared_medium = self._count = self._signed = 0.0
-        self._left_short, self._left_medium = self._full_short, self._full_medium
+        self._per_short, self._per_medium = -log(2.0) / short, -log(2.0) / medium
+        self.squared_short = self.squared_medium = 0.0
+        """Of the mid's squared changes from step to step, half-ticks squared."""
+        self.count_short = self.signed_short = 0.0
+        """Of trades, and of lots bought less sold."""
         self.trend = 0.0
-        """The mid less its fading average, half-ticks, medium half-life."""
+        """Of the mid's changes, half-ticks: the mid less its fading average."""
 
-    def step(self, seconds: float, change: int, count: int, signed_lots: int, slow: SlowRates) -> tuple[float, float, float, float]:
-        """One step more, so many seconds (not below 0) after the one before. Gives, each in [-1, 1] and 0 while nothing is known,
-
-        trade intensity, signed volume, short and medium volatility against what `slow` says is usual.
-        """
+    def step(self, seconds: float, change: int, squared: int, count: int, signed_lots: int) -> None:
+        """One step more, so many seconds (not below 0) after the one before."""
         kept = exp(seconds * self._per_short)
-        squared = change * change
-        self._left_short = left = self._left_short * kept
-        time_short = self._full_short - left
-        self._squared_short = squared_short = self._squared_short * kept + squared
-        self._count = total_count = self._count * kept + count
-        self._signed = signed = self._signed * kept + signed_lots
+        self.squared_short = self.squared_short * kept + squared
+        self.count_short = self.count_short * kept + count
+        self.signed_short = self.signed_short * kept + signed_lots
         kept = exp(seconds * self._per_medium)
-        self._left_medium = left = self._left_medium * kept
-        self._squared_medium = squared_medium = self._squared_medium * kept + squared
+        self.squared_medium = self.squared_medium * kept + squared
         self.trend = self.trend * kept + change
-        usual = slow.squared_rate * time_short
-        total = squared_short + usual
-        short = (squared_short - usual) / total if total > NOTHING else 0.0
-        usual = slow.squared_rate * (self._full_medium - left)
-        total = squared_medium + usual
-        medium = (squared_medium - usual) / total if total > NOTHING else 0.0
-        usual = slow.trade_rate * time_short
-        total = total_count + usual
-        intensity = (total_count - usual) / total if total > NOTHING else 0.0
-        total = (signed if signed > 0.0 else -signed) + slow.volume_rate * time_short
-        return intensity, signed / total if total > NOTHING else 0.0, short, medium
+
+
+def weighted_seconds(seconds: float, per_second: float) -> float:
+    """Integral over the last `seconds` of a weight that fades by exp(-`per_second`) each second."""
+    return -expm1(-seconds * per_second) / per_second
 
 
 def contrast(value: float, usual: float) -> float:

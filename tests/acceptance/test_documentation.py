@@ -1,0 +1,36 @@
+"""What the documentation tells people to type works, in the order in which it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import clean_environment
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = sorted(page for page in DOCS.rglob("*.md") if BLOCK.search(page.read_text()))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    blocks = BLOCK.findall(page.read_text())
+    script = "set -euo pipefail\ntrap 'kill -KILL $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
+    binaries = Path(sys.executable).parent
+    environment = clean_environment()
+    environment["PATH"] = f"{binaries}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-m", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    log = tmp_path / "daemon.log"
+    tail = log.read_text()[-3000:] if log.exists() else ""
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{tail}"
+
+
+def test_some_page_has_commands() -> None:
+    assert PAGES
