@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_sizes
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
@@ -30,8 +30,9 @@ class AvellanedaStoikovQuoter:
 
     def quote(self, context: QuoteContext, *, widening: float = 1.0, source: str = "avellaneda-stoikov") -> RawQuote:
         """Pure: the same context gives the same quote."""
-        settings, sigma, mid = self._settings, context.skew_sigma_ticks, context.mid_ticks
+        settings, sigma = self._settings, context.skew_sigma_ticks
         half_spread = max(settings.min_half_spread_ticks, sigma * self._half_spread_sigmas) * widening
+        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
         return RawQuote(
             microprice_shift=0.0,
             price_shift=0.0,
@@ -41,13 +42,9 @@ class AvellanedaStoikovQuoter:
             half_spread=half_spread,
             adverse_bid=0.0,
             adverse_ask=0.0,
-            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
-            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            bid_lots=bid_lots,
+            ask_lots=ask_lots,
             confidence=0.0,
             predicted_direction=0,
             source=source,
         )
-
-    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
-        settings = self._settings
-        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_sizes
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
@@ -20,6 +20,7 @@ class FixedSpreadQuoter:
         settings = self._settings
         mid = context.mid_ticks
         half_spread = max(settings.min_half_spread_ticks, mid * self._half_spread_fraction)
+        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
         return RawQuote(
             microprice_shift=0.0,
             price_shift=0.0,
@@ -29,13 +30,9 @@ class FixedSpreadQuoter:
             half_spread=half_spread,
             adverse_bid=0.0,
             adverse_ask=0.0,
-            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
-            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            bid_lots=bid_lots,
+            ask_lots=ask_lots,
             confidence=0.0,
             predicted_direction=0,
             source="fixed",
         )
-
-    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
-        settings = self._settings
-        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)

@@ -11,7 +11,7 @@ import math
 
 import msgspec
 
-from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_lots
+from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_sizes
 from mmd.quoting.rescale import OnlineRescale
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
@@ -79,7 +79,7 @@ class NeuralQuoter:
         half_spread = max(settings.min_half_spread_ticks, 0.5 * sigma * width)
         target = prediction.position_signal * model.max_target
         threshold = model.pull_threshold * half_spread
-        mid = context.mid_ticks
+        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
         return RawQuote(
             microprice_shift=micro,
             price_shift=head,
@@ -94,15 +94,11 @@ class NeuralQuoter:
             half_spread=half_spread,
             adverse_bid=0.0,
             adverse_ask=0.0,
-            bid_lots=self._lots(mid, context.budget_left, context.buy_room_lots),
-            ask_lots=self._lots(mid, context.budget_left, context.sell_room_lots),
+            bid_lots=bid_lots,
+            ask_lots=ask_lots,
             confidence=1.0 - math.exp(-abs(move) / sigma) if sigma > 0 else 0.0,
             predicted_direction=(move > 0) - (move < 0),
             source="neural",
             pull_bid=0 < threshold < -move,
             pull_ask=0 < threshold < move,
         )
-
-    def _lots(self, mid_ticks: float, budget_left: float, room_lots: int) -> int:
-        settings = self._settings
-        return quote_lots(self._instrument, mid_ticks, settings.order_notional, budget_left, settings.min_size_fraction, room_lots)

@@ -6,6 +6,7 @@ import math
 
 import msgspec
 
+from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
 
 
@@ -126,6 +127,15 @@ def quote_lots(
     full = order_notional * ATOMS_PER_UNIT / (mid_ticks * instrument.notional_atoms)
     lots = int(full * max(min_fraction, min(1.0, budget_left)))
     return max(0, min(lots, room_lots, instrument.max_lots))
+
+
+def quote_sizes(context: QuoteContext, instrument: Instrument, settings: QuotingSettings) -> tuple[int, int]:
+    """Lots of bid and ask: one size for both, each clipped by its own room."""
+    mid, left, floor = context.mid_ticks, context.budget_left, settings.min_size_fraction
+    return (
+        quote_lots(instrument, mid, settings.order_notional, left, floor, context.buy_room_lots),
+        quote_lots(instrument, mid, settings.order_notional, left, floor, context.sell_room_lots),
+    )
 
 
 def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: int) -> Quote:
