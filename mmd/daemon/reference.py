@@ -17,6 +17,9 @@ from pydantic_core import PydanticUndefined
 
 from mmd.daemon.metrics import METRICS
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
+from mmd.execution.order_state import TRANSITIONS, OrderTrigger
+from mmd.inference.gate import gate_table
+from mmd.market.feature_table import NOTATION, feature_rows
 from mmd.risk.reasons import denial_table
 from mmd.types.control import PauseReason
 
@@ -58,6 +61,29 @@ def risk_page() -> str:
     )
 
 
+def features_page() -> str:
+    """What the networks are given."""
+    rows = [(f"`{row.name}`", row.formula, row.unit, row.source) for row in feature_rows()]
+    return (
+        MADE + f"# Features\n\n{NOTATION}\n" + _table(("feature", "formula", "unit", "source"), rows) + "\n## The gate\n\n"
+        "A prediction is used only if none of these holds; the first is the reason, counted in `mmd_gate_refusals_total`. "
+        f"Refused, the quote falls back to Avellaneda and Stoikov's, wider, and says so.\n\n{gate_table()}"
+    )
+
+
+def order_states_page() -> str:
+    """The order state machine as a table."""
+    triggers = [trigger for trigger in OrderTrigger if any(trigger in row for row in TRANSITIONS.values())]
+    rows = [
+        (f"`{state.value}`", *(f"`{row[trigger].value}`" if trigger in row else "" for trigger in triggers))
+        for state, row in TRANSITIONS.items()
+    ]
+    return (
+        MADE + "# Order states\n\nRow: the state an order is in. Column: what we do or hear. Cell: the state it is in then; empty: "
+        "it cannot happen without a fault of ours.\n\n" + _table(("state", *(trigger.value for trigger in triggers)), rows)
+    )
+
+
 def command_line_page() -> str:
     """What each command's --help says."""
     overview = _help()
@@ -71,6 +97,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "risk-reasons.md": risk_page,
     "command-line.md": command_line_page,
+    "features.md": features_page,
+    "order-states.md": order_states_page,
 }
 
 

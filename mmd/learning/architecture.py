@@ -82,27 +82,45 @@ class QuoteWeights:
     outputs: tuple[Dense, Dense, Dense]
 
 
-def build_network(sizes: QuoteSizes, scaling: Scaling) -> Any:
-    """A Keras model [market, inventory, h1, c1, h2, c2] -> [price, spread, position, h1, c1, h2, c2], any batch and length."""
+def build_network(sizes: QuoteSizes, scaling: Scaling, dropout: float = 0.0) -> Any:
+    """A Keras model for any number of lanes and steps.
+
+    [market, inventory, other inventory, h1, c1, h2, c2] -> [price, spread, position, other price, other spread, h1, c1, h2, c2].
+    The heads are asked twice, with two inventories, so that training can hold down what inventory does to price and spread.
+    """
     import keras
 
+    layers = keras.layers
     market = keras.Input((None, sizes.market), name="market")
     inventory = keras.Input((None, INVENTORY_INPUTS), name="inventory")
+    other_inventory = keras.Input((None, INVENTORY_INPUTS), name="other_inventory")
     states = [keras.Input((width,), name=name) for name, width in zip(("h1", "c1", "h2", "c2"), sizes.states, strict=True)]
-    x, h1, c1 = keras.layers.LSTM(sizes.lstm_1, return_sequences=True, return_state=True, name="lstm_1")(
+    x, h1, c1 = layers.LSTM(sizes.lstm_1, return_sequences=True, return_state=True, name="lstm_1")(
         _normalised(market, scaling.market_mean, scaling.market_std), initial_state=states[:2]
     )
-    x, h2, c2 = keras.layers.LSTM(sizes.lstm_2, return_sequences=True, return_state=True, name="lstm_2")(
-        x, initial_state=states[2:]
-    )
-    x = keras.layers.Concatenate(name="with_inventory")([x, _normalised(inventory, scaling.inventory_mean, scaling.inventory_std)])
-    x = keras.layers.Dense(sizes.shared_1, activation="relu", name="shared_1")(x)
-    x = keras.layers.Dense(sizes.shared_2, activation="relu", name="shared_2")(x)
-    heads = []
-    for name, activation in zip(BRANCHES, BRANCH_ACTIVATIONS, strict=True):
-        hidden = keras.layers.Dense(sizes.branch, activation="relu", name=f"{name}_hidden")(x)
-        heads.append(keras.layers.Dense(1, activation=activation, name=name)(hidden))
-    return keras.Model([market, inventory, *states], [*heads, h1, c1, h2, c2], name="quote")
+    x = layers.Dropout(dropout, name="dropout_1")(x)
+    x, h2, c2 = layers.LSTM(sizes.lstm_2, return_sequences=True, return_state=True, name="lstm_2")(x, initial_state=states[2:])
+    x = layers.Dropout(dropout, name="dropout_2")(x)
+    shared = [
+        layers.Dense(sizes.shared_1, activation="relu", name="shared_1"),
+        layers.Dense(sizes.shared_2, activation="relu", name="shared_2"),
+    ]
+    branches = [
+        (
+            layers.Dense(sizes.branch, activation="relu", name=f"{name}_hidden"),
+            layers.Dense(1, activation=activation, name=name),
+        )
+        for name, activation in zip(BRANCHES, BRANCH_ACTIVATIONS, strict=True)
+    ]
+
+    def heads(held: Any) -> list[Any]:
+        y = layers.Concatenate()([x, _normalised(held, scaling.inventory_mean, scaling.inventory_std)])
+        for layer in shared:
+            y = layer(y)
+        return [output(hidden(y)) for hidden, output in branches]
+
+    outputs = [*heads(inventory), *heads(other_inventory)[:2], h1, c1, h2, c2]
+    return keras.Model([market, inventory, other_inventory, *states], outputs, name="quote")
 
 
 def _normalised(raw: Any, mean: Array, std: Array) -> Any:

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mmd.learning.dataset import Part
 from mmd.learning.inventory_paths import COLUMNS, inventory_path
 from mmd.learning.labels import LabelSettings, position_target
 from mmd.learning.sessions import Rows
+from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
+
+MIRRORED = frozenset(
+    (
+        "trade_imbalance",
+        "mid_return",
+        "return_mean_20",
+        "vwap_deviation_20",
+        "touch_imbalance",
+        "depth_imbalance_5",
+        "microprice_deviation",
+        "order_flow_20",
+        "signed_volume",
+        "trend",
+        "position",
+    )
+)
+"""Inputs that change their sign when buyers and sellers change places; the others stay as they are."""
+MARKET_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in MARKET_NAMES], dtype=np.float32)
+INVENTORY_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in INVENTORY_NAMES], dtype=np.float32)
+TARGET_SIGNS: Rows = np.array([-1.0, 1.0, -1.0], dtype=np.float32)
+HEADS = 3
 
 
 @dataclass(frozen=True)
@@ -22,12 +43,10 @@ class Chunk:
 
     market: Rows
     inventory: Rows
-    price_change: Rows
-    price_weight: Rows
-    spread: Rows
-    spread_weight: Rows
-    position: Rows
-    position_weight: Rows
+    targets: Rows
+    """[…, 3]: price change, place of the spread, position."""
+    weights: Rows
+    """Likewise; 0 where a row says nothing about a head."""
     keep: Rows
 
 
@@ -48,27 +67,44 @@ class WalkSizes(BaseModel):
         return self
 
 
+Segment = tuple[int, int, int, bool]
+"""Part, first row, last row plus one, whether buyers and sellers change places in it."""
+Cell = tuple[int, int, int, bool, bool]
+"""What a lane holds in one chunk: part, rows, whether it begins a segment, whether it is mirrored."""
+
+
 @dataclass(frozen=True)
 class _PartRows:
     """One part's rows with the inventory of one epoch."""
 
     market: Rows
     inventory: Rows
-    targets: npt.NDArray[np.float32]
-    """[n, 5]: price change, its weight, spread, its weight, position."""
+    targets: Rows
+    weights: Rows
 
 
 class Walk:
     """One pass over parts: `lanes` segments side by side, `chunk_steps` rows at a time; iterate once.
 
-    With `shuffle`, segments come in an order and with cuts that `seed` gives. The first `warm_steps` rows of a segment weigh 0:
-    live, the state is warmed as well before an answer is used. Lanes that ran out are padded with weight 0. Raises `ValueError`
-    where no part is as long as one chunk.
+    With `shuffle`, segments come in an order and with cuts that `seed` gives, and about half of them mirrored: buyers and sellers
+    change places, which is a market as good as the first, so that no drift of the recordings is learnt. The first `warm_steps`
+    rows of a segment weigh 0: live, the state is warmed as well before an answer is used. Lanes that ran out are padded with
+    weight 0. `series_weights` multiply the weights of a series' rows. Raises `ValueError` where no part is as long as one chunk.
     """
 
-    def __init__(self, parts: Sequence[Part], labels: LabelSettings, sizes: WalkSizes, *, seed: int, shuffle: bool) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        labels: LabelSettings,
+        sizes: WalkSizes,
+        *,
+        seed: int,
+        shuffle: bool,
+        series_weights: Mapping[str, float] | None = None,
+    ) -> None:
         rng = np.random.default_rng(seed)
-        self._rows = [_rows_of(part, labels, rng) for part in parts]
+        weights = series_weights or {}
+        self._rows = [_rows_of(part, labels, rng, weights.get(part.session.series, 1.0)) for part in parts]
         self._sizes = sizes
         lengths = [len(each.market) for each in self._rows]
         segments = _segments(lengths, sizes, rng if shuffle else None)
@@ -86,64 +122,69 @@ class Walk:
             yield _chunk([queue[turn] if turn < len(queue) else None for queue in self._queues], self._rows, self._sizes)
 
 
-def _rows_of(part: Part, settings: LabelSettings, rng: np.random.Generator) -> _PartRows:
+def series_weights(parts: Sequence[Part]) -> dict[str, float]:
+    """Weights of rows by the root of how few their series has, 1 in the mean over rows: ample series do not drown the scarce."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        rows[part.session.series] = rows.get(part.session.series, 0) + part.rows
+    total = sum(rows.values())
+    scale = total / sum(count**0.5 for count in rows.values())
+    return {series: scale / count**0.5 for series, count in rows.items()}
+
+
+def _rows_of(part: Part, settings: LabelSettings, rng: np.random.Generator, weight: float) -> _PartRows:
     session, labels, span = part.session, part.labels, part.span
     inventory = inventory_path(rng, session.receive_ns[span], session.mid_ticks[span], session.sigma_ticks[span])
     price = labels.price_change[span]
-    position = position_target(price, inventory, settings)
-    columns = [price, labels.price_weight[span], labels.spread[span], labels.spread_weight[span], position]
-    return _PartRows(session.market[span], inventory, np.stack(columns, axis=1))
+    targets = np.stack([price, labels.spread[span], position_target(price, inventory, settings)], axis=1)
+    known = labels.price_weight[span]
+    weights = np.stack([known, labels.spread_weight[span], known], axis=1) * np.float32(weight)
+    return _PartRows(session.market[span], inventory, targets, weights)
 
 
-def _segments(lengths: Sequence[int], sizes: WalkSizes, rng: np.random.Generator | None) -> list[tuple[int, int, int]]:
-    """(part, start, stop) of each; with `rng` in random order and with cuts at random places."""
+def _segments(lengths: Sequence[int], sizes: WalkSizes, rng: np.random.Generator | None) -> list[Segment]:
+    """With `rng` in random order, with cuts at random places, and mirrored or not."""
     segment_steps, chunk_steps = sizes.segment_steps, sizes.chunk_steps
-    segments = []
+    segments: list[Segment] = []
     for part, length in enumerate(lengths):
         first = int(rng.integers(segment_steps)) if rng is not None and length > segment_steps else 0
         bounds = sorted({0, *range(first, length, segment_steps), length})
-        segments += [(part, start, stop) for start, stop in pairwise(bounds) if stop - start >= chunk_steps]
-    if rng is not None:
-        rng.shuffle(segments)
+        for start, stop in pairwise(bounds):
+            if stop - start >= chunk_steps:
+                segments.append((part, start, stop, rng is not None and bool(rng.random() < 0.5)))
     if not segments:
         raise ValueError(f"no part is as long as one chunk of {chunk_steps} rows: more data, or shorter chunks")
-    return segments
+    return segments if rng is None else [segments[index] for index in rng.permutation(len(segments))]
 
 
-def _deal(segments: list[tuple[int, int, int]], sizes: WalkSizes) -> list[list[tuple[int, int, int, bool]]]:
-    """Per lane its chunks (part, start, stop, first of its segment); a segment goes to the lane with the least to do."""
-    queues: list[list[tuple[int, int, int, bool]]] = [[] for _ in range(sizes.lanes)]
-    for part, start, stop in segments:
+def _deal(segments: list[Segment], sizes: WalkSizes) -> list[list[Cell]]:
+    """The cells of each lane; a segment goes to the lane with the least to do."""
+    queues: list[list[Cell]] = [[] for _ in range(sizes.lanes)]
+    for part, start, stop, mirrored in segments:
         queue = min(queues, key=len)
-        queue += [(part, at, min(at + sizes.chunk_steps, stop), at == start) for at in range(start, stop, sizes.chunk_steps)]
+        for at in range(start, stop, sizes.chunk_steps):
+            queue.append((part, at, min(at + sizes.chunk_steps, stop), at == start, mirrored))
     return queues
 
 
-def _chunk(cells: Sequence[tuple[int, int, int, bool] | None], rows: Sequence[_PartRows], sizes: WalkSizes) -> Chunk:
-    lanes, chunk_steps = sizes.lanes, sizes.chunk_steps
-    market = np.zeros((lanes, chunk_steps, rows[0].market.shape[1]), dtype=np.float32)
-    inventory = np.zeros((lanes, chunk_steps, COLUMNS), dtype=np.float32)
-    targets = np.zeros((lanes, chunk_steps, 5), dtype=np.float32)
-    used = np.zeros((lanes, chunk_steps), dtype=np.float32)
-    keep = np.zeros((lanes, 1), dtype=np.float32)
+def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkSizes) -> Chunk:
+    shape = sizes.lanes, sizes.chunk_steps
+    chunk = Chunk(
+        market=np.zeros((*shape, len(MARKET_SIGNS)), dtype=np.float32),
+        inventory=np.zeros((*shape, COLUMNS), dtype=np.float32),
+        targets=np.zeros((*shape, HEADS), dtype=np.float32),
+        weights=np.zeros((*shape, HEADS), dtype=np.float32),
+        keep=np.zeros((sizes.lanes, 1), dtype=np.float32),
+    )
     for lane, cell in enumerate(cells):
         if cell is None:
             continue
-        part, start, stop, first = cell
-        count = stop - start
-        market[lane, :count] = rows[part].market[start:stop]
-        inventory[lane, :count] = rows[part].inventory[start:stop]
-        targets[lane, :count] = rows[part].targets[start:stop]
-        used[lane, sizes.warm_steps if first else 0 : count] = 1.0
-        keep[lane, 0] = 0.0 if first else 1.0
-    return Chunk(
-        market=market,
-        inventory=inventory,
-        price_change=targets[..., 0],
-        price_weight=targets[..., 1] * used,
-        spread=targets[..., 2],
-        spread_weight=targets[..., 3] * used,
-        position=targets[..., 4],
-        position_weight=targets[..., 1] * used,
-        keep=keep,
-    )
+        part, start, stop, first, mirrored = cell
+        count, source = stop - start, rows[part]
+        chunk.market[lane, :count] = source.market[start:stop] * (MARKET_SIGNS if mirrored else 1.0)
+        chunk.inventory[lane, :count] = source.inventory[start:stop] * (INVENTORY_SIGNS if mirrored else 1.0)
+        chunk.targets[lane, :count] = source.targets[start:stop] * (TARGET_SIGNS if mirrored else 1.0)
+        warm = sizes.warm_steps if first else 0
+        chunk.weights[lane, warm:count] = source.weights[start + warm : stop]
+        chunk.keep[lane, 0] = 0.0 if first else 1.0
+    return chunk

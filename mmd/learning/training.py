@@ -7,6 +7,7 @@ which training goes on; a checkpoint of other data or settings is refused.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
-from mmd.learning.batches import Chunk, Walk, WalkSizes
+from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, Walk, WalkSizes, series_weights
 from mmd.learning.dataset import TRAIN, VALIDATION, Dataset
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -29,13 +30,19 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=25, description="Passes over the training part at most, count.", gt=0)
-    patience: int = Field(default=5, description="Epochs without a better validation loss before training ends, count.", gt=0)
-    learning_rate: float = Field(default=1e-3, description="Adam's first step size.", gt=0)
-    learning_rate_decay: float = Field(default=0.5, description="Factor after each second epoch without a better loss.", gt=0, le=1)
+    patience: int = Field(default=8, description="Epochs without a better validation loss before training ends, count.", gt=0)
+    learning_rate: float = Field(default=1e-3, description="Adam's first step size; it falls to 0 along a cosine.", gt=0)
+    weight_decay: float = Field(default=0.02, description="Share of the weights taken off per step and unit of step size.", ge=0)
+    dropout: float = Field(default=0.2, description="Share of a layer's outputs dropped while learning.", ge=0, lt=1)
     clip_norm: float = Field(default=1.0, description="Largest norm of a gradient.", gt=0)
     price_weight: float = Field(default=1.0, description="Weight of the price head's squared error.", ge=0)
     spread_weight: float = Field(default=2.0, description="Weight of the spread head's pinball loss.", ge=0)
     position_weight: float = Field(default=1.0, description="Weight of the position head's squared error.", ge=0)
+    inventory_weight: float = Field(
+        default=2.0,
+        description="Weight of the squared difference that another inventory makes to price and spread.",
+        ge=0,
+    )
     seed: int = Field(default=1, description="Of the first weights, the order of segments and the inventory paths.", ge=0)
     walk: WalkSizes = WalkSizes()
 
@@ -80,7 +87,6 @@ class _Progress(msgspec.Struct):
     """What a checkpoint says besides arrays."""
 
     fingerprint: str
-    learning_rate: float
     epochs_since_best: int = 0
     best_loss: float = float("inf")
     records: list[EpochRecord] = []
@@ -91,12 +97,14 @@ def input_scaling(dataset: Dataset, sizes: WalkSizes) -> Scaling:
     market = np.concatenate([part.session.market[part.span] for part in dataset.parts[TRAIN]])
     walk = Walk(dataset.parts[TRAIN], dataset.label_settings, sizes, seed=0, shuffle=False)
     inventory = walk.inventory()
-    return Scaling(*_moments(market), *_moments(inventory))
+    return Scaling(*_moments(market, MARKET_SIGNS), *_moments(inventory, INVENTORY_SIGNS))
 
 
-def _moments(rows: Array) -> tuple[Array, Array]:
-    std = rows.std(axis=0, dtype=np.float64)
-    return rows.mean(axis=0, dtype=np.float64).astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)
+def _moments(rows: Array, signs: Array) -> tuple[Array, Array]:
+    """Inputs that mirroring turns around have the mean 0 by symmetry."""
+    mean = np.where(signs > 0, rows.mean(axis=0, dtype=np.float64), 0.0)
+    std = np.sqrt(((rows - mean) ** 2).mean(axis=0, dtype=np.float64))
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)
 
 
 def train(
@@ -134,40 +142,46 @@ class _Trainer:
         self._sizes = sizes
         self._observer = observer
         self._scaling = input_scaling(dataset, settings.walk)
-        self._network = build_network(sizes, self._scaling)
-        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self._weights = series_weights(dataset.parts[TRAIN])
+        self._network = build_network(sizes, self._scaling, settings.dropout)
+        self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self._optimizer.build(self._network.trainable_variables)
         self._train_step, self._test_step = _steps(self._network, self._optimizer, dataset.label_settings.spread_quantile, settings)
         self._best = self._arrays(self._network.trainable_variables)
-        text = f"{dataset.sha256} {settings.model_dump_json(exclude={'epochs', 'patience'})} {sizes}"
-        self.progress = _Progress(fingerprint=text, learning_rate=settings.learning_rate)
+        text = f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}"
+        self.progress = _Progress(fingerprint=text)
 
     def goes_on(self) -> bool:
         progress = self.progress
         return len(progress.records) < self._settings.epochs and progress.epochs_since_best < self._settings.patience
 
     def epoch(self) -> None:
-        progress, settings, data = self.progress, self._settings, self._dataset
+        progress, settings = self.progress, self._settings
         number = len(progress.records) + 1
-        self._optimizer.learning_rate = progress.learning_rate
-        walk = Walk(data.parts[TRAIN], data.label_settings, settings.walk, seed=settings.seed * 10_000 + number, shuffle=True)
-        train = self._pass(walk, self._train_step, number)
-        walk = Walk(data.parts[VALIDATION], data.label_settings, settings.walk, seed=0, shuffle=False)
-        validation = self._pass(walk, self._test_step, None)
+        rate = settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (number - 1) / settings.epochs))
+        self._optimizer.learning_rate = rate
+        train = self._pass(self._walk(TRAIN, settings.seed * 10_000 + number, True), self._train_step, number)
+        validation = self._pass(self._walk(VALIDATION, 0, False), self._test_step, None)
         better = validation.losses(settings)["total"] < progress.best_loss
-        record = EpochRecord(
-            number, progress.learning_rate, train.losses(settings), validation.losses(settings), validation.price_ic(), better
-        )
+        record = EpochRecord(number, rate, train.losses(settings), validation.losses(settings), validation.price_ic(), better)
         progress.records.append(record)
+        progress.epochs_since_best += 1
         if better:
             progress.best_loss, progress.epochs_since_best = record.validation["total"], 0
             self._best = self._arrays(self._network.trainable_variables)
-        else:
-            progress.epochs_since_best += 1
-            if progress.epochs_since_best % 2 == 0:
-                progress.learning_rate *= settings.learning_rate_decay
         self._save()
         self._observer.on_epoch(record)
+
+    def _walk(self, part: str, seed: int, shuffle: bool) -> Walk:
+        data = self._dataset
+        return Walk(
+            data.parts[part],
+            data.label_settings,
+            self._settings.walk,
+            seed=seed,
+            shuffle=shuffle,
+            series_weights=self._weights,
+        )
 
     def _pass(self, walk: Walk, step: Callable[..., Any], epoch: int | None) -> _Sums:
         states = zero_states(self._sizes, self._settings.walk.lanes)
@@ -225,10 +239,10 @@ class _Trainer:
 
 
 class _Sums:
-    """Weighted sums over a pass: per head loss and weight, and the moments of the price head and its label."""
+    """Weighted sums over a pass: per head loss and weight, the moments of the price head and its label, the inventory's effect."""
 
     def __init__(self) -> None:
-        self._totals = np.zeros(12)
+        self._totals = np.zeros(13)
 
     def add(self, totals: Any) -> None:
         self._totals += totals
@@ -238,7 +252,15 @@ class _Sums:
         loss, weight = self._totals[0:3], np.maximum(self._totals[3:6], 1.0)
         price, spread, position = (float(value) for value in loss / weight)
         total = settings.price_weight * price + settings.spread_weight * spread + settings.position_weight * position
-        return {"price_change": price, "optimal_spread": spread, "position_signal": position, "total": total}
+        inventory = float(self._totals[12] / weight[0])
+        total += settings.inventory_weight * inventory
+        return {
+            "price_change": price,
+            "optimal_spread": spread,
+            "position_signal": position,
+            "inventory_effect": inventory,
+            "total": total,
+        }
 
     def price_ic(self) -> float:
         """Pearson correlation of prediction and label."""
@@ -248,12 +270,7 @@ class _Sums:
 
 
 def _tensors(chunk: Chunk) -> tuple[Any, ...]:
-    return (
-        chunk.market,
-        chunk.inventory,
-        np.stack([chunk.price_change, chunk.spread, chunk.position], axis=-1),
-        np.stack([chunk.price_weight, chunk.spread_weight, chunk.position_weight], axis=-1),
-    )
+    return chunk.market, chunk.inventory, chunk.targets, chunk.weights
 
 
 def _steps(network: Any, optimizer: Any, quantile: float, settings: TrainingSettings) -> tuple[Callable[..., Any], ...]:
@@ -262,30 +279,34 @@ def _steps(network: Any, optimizer: Any, quantile: float, settings: TrainingSett
 
     importance = tf.constant([settings.price_weight, settings.spread_weight, settings.position_weight])
 
-    def measure(chunk: Any, states: Any) -> tuple[Any, Any, Any]:
-        market, inventory, labels, weights = chunk
-        outputs = network([market, inventory, *states])
-        heads = tf.concat(outputs[:3], axis=-1)
-        error = labels - heads
+    def measure(chunk: Any, states: Any, training: bool) -> tuple[Any, Any, Any]:
+        market, inventory, targets, weights = chunk
+        # The same rows with the inventories of other lanes: what differs in price and spread is the inventory's doing.
+        outputs = network([market, inventory, tf.reverse(inventory, axis=[0]), *states], training=training)
+        heads, swapped = tf.concat(outputs[:3], axis=-1), tf.concat(outputs[3:5], axis=-1)
+        error = targets - heads
         squares = tf.square(error)
         pinball = tf.maximum(quantile * error, (quantile - 1.0) * error)
         losses = tf.stack([squares[..., 0], pinball[..., 1], squares[..., 2]], axis=-1) * weights
         sums, counts = tf.reduce_sum(losses, axis=[0, 1]), tf.reduce_sum(weights, axis=[0, 1])
-        x, y, w = heads[..., 0], labels[..., 0], weights[..., 0]
+        x, y, w = heads[..., 0], targets[..., 0], weights[..., 0]
+        effect = tf.reduce_sum(w * tf.reduce_sum(tf.square(heads[..., :2] - swapped), axis=-1))
         moments = tf.stack([tf.reduce_sum(w * each) for each in (tf.ones_like(x), x, y, x * x, y * y, x * y)])
-        return tf.concat([sums, counts, moments], axis=0), outputs[3:], importance * sums / tf.maximum(counts, 1.0)
+        loss = tf.reduce_sum(importance * sums / tf.maximum(counts, 1.0)) + settings.inventory_weight * effect / tf.maximum(
+            counts[0], 1.0
+        )
+        return tf.concat([sums, counts, moments, [effect]], axis=0), outputs[5:], loss
 
     def learn(chunk: Any, states: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
-            totals, carried, losses = measure(chunk, states)
-            loss = tf.reduce_sum(losses)
+            totals, carried, loss = measure(chunk, states, True)
         gradients = tape.gradient(loss, network.trainable_variables)
         gradients, _ = tf.clip_by_global_norm(gradients, settings.clip_norm)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
         return totals, carried
 
     def look(chunk: Any, states: Any) -> tuple[Any, Any]:
-        totals, carried, _ = measure(chunk, states)
+        totals, carried, _ = measure(chunk, states, False)
         return totals, carried
 
     return tf.function(learn), tf.function(look)

@@ -26,7 +26,7 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     spread_window_steps: int = 10
     """Window of the average spread, steps; at most `window_steps`."""
     average_half_life_steps: float = 200.0
-    """Half-life of the averages that count in steps (squared return, volume, spread), steps."""
+    """Half-life of the averages that count in steps (squared return, volume), steps; at most 10,000."""
     half_lives_seconds: tuple[float, float, float, float] = (2.0, 15.0, 120.0, 1200.0)
     """Half-lives of what decays with receive time, ascending: short, medium, long, baseline, seconds."""
     reference_seconds: float = 10.0
@@ -37,10 +37,10 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Half-life of that measurement, seconds."""
     sigma_floor_ticks: float = 0.5
     """Least volatility that `sigma_ticks` gives for any horizon, ticks; half a tick is the mid's smallest move."""
-    sigma_floor_spreads: float = 0.02
+    sigma_floor_spreads: float = 0.1
     """Volatility as a unit of features is never below this share of the average spread."""
     limit: float = 10.0
-    """Bound of every market feature, its own unit."""
+    """Bound of every market feature, its own unit; at least 10."""
     warm_steps: int = 100
     """Steps before a row is worth anything, count."""
     warm_seconds: float = 15.0
@@ -56,9 +56,12 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError(f"{words}: the first must be at least 2 and at most the second")
         if list(self.half_lives_seconds) != sorted(set(self.half_lives_seconds)) or not self.half_lives_seconds[0] >= 0.001:
             raise ValueError(f"half_lives_seconds {self.half_lives_seconds}: they must be at least 0.001 and ascend")
-        for name in ("average_half_life_steps", "reference_seconds", "sigma_floor_ticks", "sigma_floor_spreads", "limit"):
+        for name in ("average_half_life_steps", "reference_seconds", "sigma_floor_ticks", "sigma_floor_spreads"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0 and finite")
+        if self.average_half_life_steps > 10_000 or not 10 <= self.limit < float("inf"):
+            words = f"average_half_life_steps {self.average_half_life_steps}, limit {self.limit}"
+            raise ValueError(f"{words}: at most 10,000 steps, so that a volume stays within a limit of at least 10")
         if not 0.001 <= self.sigma_sample_seconds <= self.sigma_half_life_seconds <= 1e6:
             words = f"sigma_sample_seconds {self.sigma_sample_seconds}, sigma_half_life_seconds {self.sigma_half_life_seconds}"
             raise ValueError(f"{words}: from 0.001 up to 1e6, the first at most the second")

@@ -15,23 +15,25 @@ class FeatureRow(msgspec.Struct, frozen=True):
 
 
 NOTATION = """\
-One row stands for one step. m: mid, ticks; r: its change since the step before (0 at the first step); s: spread, ticks, 0 where
-locked or crossed; b, a: lots at the best bid and ask; B, S: lots bought and sold by aggressors since the step before, V = B + S;
-N: traded ticks x lots; k: number of trades; dt: receive time since the step before, seconds.
+One row stands for one step, and is made of that step and those before it alone. m: mid, ticks; r: its change since the step before
+(0 at the first step); s: spread, ticks, 0 where locked or crossed; b, a: lots at the best bid and ask; B, S: lots bought and sold
+by aggressors since the step before, V = B + S; N: traded ticks x lots; k: number of trades; dt: receive time since the step
+before, seconds.
 Sum20, Mean20, Std20, Mean10: over the last 20 or 10 steps, fewer at the start; n = min(steps so far, 20).
-Ewma: over all steps so far, half-life 200 steps, weights adding up to one.
-Rate(x, h): the sum of x over the steps after the first, weighted by 0.5^(age / h seconds), divided by the integral of that weight over
-the time since the first step: x per second.
-v: variance of the mid per second of time, Rate(d^2, 60) as of the last sample; d: change of m between samples, each the first step at
-least 1 s after the sample before.
-floor = 0.02 Ewma(s). sigma_step = sqrt(Ewma(r^2) + floor^2). sigma_10s = sqrt(10 v + floor^2).
+Ewma: over all steps so far, weights halved every 200 steps and adding up to one.
+Fade(x, h): sum over all steps so far, weighted by 0.5^(age / h seconds). T(h): that weight's integral over the time from the first
+step to the last sample, seconds. Samples are steps: the first one, then each first one at least 1 s after the sample before.
+Of the last sample (sums between samples count from the sample on):
+v = Fade(d^2, 60) / T(60), d: change of m from sample to sample: variance of the mid per second; u: average of s over the samples,
+weighted by 0.5^(age / 60 s); w = Fade(r^2, 1200) / T(1200); k' = Fade(k, 120) / T(120); V' = Fade(V, 120) / T(120).
+sigma_step = sqrt(Ewma(r^2) + (u / 10)^2); sigma(t) = sqrt(t v + (u / 10)^2). contrast(x, y) = (x - y) / (x + y).
 A ratio is 0 where its denominator is 0. Every value is clipped to [-10, 10].
 """
 
 ARTICLE = "article's eight"
 TRADES = "trades"
 BOOK = "best bid and ask"
-LEVELS = "five levels a side"
+CONTRAST = "tanh of half a log ratio, [-1, 1]"
 
 FEATURES: tuple[FeatureRow, ...] = (
     FeatureRow("trade_imbalance", "Sum20(B - S) / Sum20(B + S)", "share of traded lots, [-1, 1]", f"{TRADES} ({ARTICLE})"),
@@ -44,42 +46,32 @@ FEATURES: tuple[FeatureRow, ...] = (
         "volatilities of n steps",
         f"{BOOK}, {TRADES} ({ARTICLE})",
     ),
-    FeatureRow("relative_spread", "ln(max(s, 0.1 Ewma(s)) / sigma_10s)", "log of volatilities over 10 s", f"{BOOK} ({ARTICLE})"),
-    FeatureRow(
-        "spread_to_average_10",
-        "ln(max(s, 0.1 Ewma(s)) / max(Mean10(s), 0.1 Ewma(s)))",
-        "log ratio",
-        f"{BOOK} ({ARTICLE})",
-    ),
+    FeatureRow("relative_spread", "ln(max(s, u / 10) / sigma(10))", "log of volatilities over 10 s", f"{BOOK} ({ARTICLE})"),
+    FeatureRow("spread_to_average_10", "contrast(s, Mean10(s))", CONTRAST, f"{BOOK} ({ARTICLE})"),
     FeatureRow("volume", "ln(1 + V / Ewma(V))", "log of usual volumes of a step", f"{TRADES} ({ARTICLE})"),
     FeatureRow("touch_imbalance", "(b - a) / (b + a)", "share of the touch's lots, [-1, 1]", BOOK),
-    FeatureRow("depth_imbalance_5", "(b - a) / (b + a) of the best five levels", "share of their lots, [-1, 1]", LEVELS),
-    FeatureRow("microprice_deviation", "(s / 2) (b - a) / (b + a) / sigma_10s", "volatilities over 10 s", BOOK),
+    FeatureRow("depth_imbalance_5", "(b - a) / (b + a) of the best five levels", "share of their lots, [-1, 1]", "book"),
+    FeatureRow("microprice_deviation", "(s / 2) (b - a) / (b + a) / sigma(10)", "volatilities over 10 s", BOOK),
     FeatureRow(
         "order_flow_20",
         "asinh(Sum20(e) / Mean20((b + a) / 2)), e: order-flow imbalance of Cont, Kukanov and Stoikov (2014)",
         "asinh of mean quantities at the touch",
         BOOK,
     ),
-    FeatureRow(
-        "trade_intensity",
-        "ln((Rate(k, 2) / Rate(k, 120) + 0.1) / 1.1)",
-        "log ratio of trades per second",
-        TRADES,
-    ),
-    FeatureRow("signed_volume", "asinh(Rate(B - S, 2) / Rate(B + S, 120))", "asinh of usual volumes per second", TRADES),
-    FeatureRow("volatility_short", "ln((Rate(r^2, 2) / Rate(r^2, 1200) + 0.01) / 1.01) / 2", "log ratio of volatilities", BOOK),
-    FeatureRow("volatility_medium", "ln((Rate(r^2, 15) / Rate(r^2, 1200) + 0.01) / 1.01) / 2", "log ratio of volatilities", BOOK),
-    FeatureRow("volatility_long", "ln((Rate(r^2, 120) / Rate(r^2, 1200) + 0.01) / 1.01) / 2", "log ratio of volatilities", BOOK),
+    FeatureRow("trade_intensity", "contrast(Fade(k, 2), k' T(2))", CONTRAST, TRADES),
+    FeatureRow("signed_volume", "x / (|x| + V' T(2)), x = Fade(B - S, 2)", "share, [-1, 1]", TRADES),
+    FeatureRow("volatility_short", "contrast(Fade(r^2, 2), w T(2))", CONTRAST, BOOK),
+    FeatureRow("volatility_medium", "contrast(Fade(r^2, 15), w T(15))", CONTRAST, BOOK),
+    FeatureRow("volatility_long", "contrast(Fade(r^2, 120), w T(120)) as of the last sample", CONTRAST, BOOK),
     FeatureRow(
         "trend",
-        "sum of r weighted by 0.5^(age / 15 s) (m less its fading average), divided by sqrt(v 15 / (2 ln 2) + floor^2)",
-        "its volatility in a random walk",
+        "Fade(r, 15) / sigma(15 / (2 ln 2)): m less its fading average",
+        "its own volatilities in a random walk",
         BOOK,
     ),
     FeatureRow(
         "time_since_trade",
-        "ln(1 + t Rate(k, 120)), t: seconds since the last step with a trade, 0 before the first one",
+        "ln(1 + k' t), t: seconds since the last step with a trade, or the first step",
         "log of usual times between trades",
         TRADES,
     ),

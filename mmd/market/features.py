@@ -91,8 +91,12 @@ class MarketFeatures:
         traded, signed = buy_lots + sell_lots, buy_lots - sell_lots
         elapsed = 0.0
         if self.steps:
-            change = mid - self._mid
-            flow = self._order_flow(bid_ticks, bid_lots, ask_ticks, ask_lots)
+            if bid_ticks == self._bid_ticks and ask_ticks == self._ask_ticks:
+                change = 0
+                flow = bid_lots - self._bid_lots - ask_lots + self._ask_lots
+            else:
+                change = mid - self._mid
+                flow = self._order_flow(bid_ticks, bid_lots, ask_ticks, ask_lots)
             if receive_ns > self._last_ns:
                 elapsed = (receive_ns - self._last_ns) * SECONDS_PER_NS
                 self._last_ns = receive_ns

@@ -27,7 +27,7 @@ def inventory_row(
     held = position != 0
     return [
         _share(position, position_limit, -1.0, 1.0),
-        min(log1p(max(age_seconds, 0.0)), MAX_LOG_AGE) if held else 0.0,
+        min(log1p(age_seconds), MAX_LOG_AGE) if held and age_seconds > 0 else 0.0,
         _share(entry_offset_ticks if position > 0 else -entry_offset_ticks, sigma_ticks, -MAX_OFFSET, MAX_OFFSET) if held else 0.0,
         _share(unrealised, loss_budget, -1.0, 1.0),
         _share(exposure, exposure_limit, 0.0, 1.0),

@@ -16,7 +16,7 @@ Window = npt.NDArray[np.float32]
 class FeatureRing:
     """`rows` rows of `width` float32. Windows are views: they change with the next push, and are not to be written to."""
 
-    __slots__ = ("_buffer", "_bytes", "_next", "_pack", "_row_bytes", "_views", "pushed", "rows", "width")
+    __slots__ = ("_buffer", "_bytes", "_mirror", "_next", "_pack", "_row_bytes", "_views", "pushed", "rows", "width")
 
     def __init__(self, rows: int = 60, width: int = 20) -> None:
         if rows < 1 or width < 1:
@@ -32,6 +32,7 @@ class FeatureRing:
         self._bytes = memoryview(self._buffer).cast("B")  # type: ignore[arg-type]
         self._pack = struct.Struct(f"={width}f").pack_into
         self._row_bytes = 4 * width
+        self._mirror = rows * self._row_bytes
         self._next = 0
 
     @property
@@ -43,8 +44,9 @@ class FeatureRing:
         """Append a row. Raises `struct.error` for a row of another width."""
         row = self._next
         offset = row * self._row_bytes
+        end = offset + self._row_bytes
         self._pack(self._bytes, offset, *values)
-        self._pack(self._bytes, offset + self.rows * self._row_bytes, *values)
+        self._bytes[offset + self._mirror : end + self._mirror] = self._bytes[offset:end]
         self._next = row + 1 if row + 1 < self.rows else 0
         self.pushed += 1
 

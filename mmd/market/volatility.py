@@ -1,8 +1,8 @@
 """What fades with receive time: how much the mid moves, how often and how much is traded, over half-lives of seconds to minutes.
 
 `Usual` is brought up to date at samples, about once a second, and holds the units in which features are measured; `Recent` moves
-with each step. A fading sum weighs by 0.5^(age / half-life); divided by the integral of that weight over the time since the start it
-is a rate, unbiased from the first moment on. Nothing here reads a clock: time is what the events bring.
+with each step. A fading sum weighs by 0.5^(age / half-life); divided by the integral of that weight over the time since the start
+it is a rate, unbiased from the first moment on. Nothing here reads a clock: time is what the events bring.
 """
 
 from __future__ import annotations
@@ -31,39 +31,10 @@ class Usual:
     """
 
     __slots__ = (
-        "_count",
-        "_first_ns",
-        "_lots",
-        "_mid",
-        "_per_baseline",
-        "_per_long",
-        "_per_medium",
-        "_per_short",
-        "_per_sigma",
-        "_sample_ns",
-        "_sampled",
-        "_settings",
-        "_squared_baseline",
-        "_squared_long",
-        "_time_sigma",
-        "_trend_seconds",
-        "_weight",
-        "count_short",
-        "due_ns",
-        "last_ns",
-        "least_spread_ticks",
-        "lots_short",
-        "pending_count",
-        "pending_lots",
-        "pending_squared",
-        "per_reference",
-        "per_trend",
-        "sigma_floor_squared",
-        "spread_ticks",
-        "squared_medium",
-        "squared_short",
-        "trade_rate",
-        "variance",
+        "_count", "_first_ns", "_last_ns", "_lots", "_mid", "_per_baseline", "_per_long", "_per_medium", "_per_short", "_per_sigma",
+        "_sample_ns", "_sampled", "_settings", "_squared_baseline", "_squared_long", "_trend_seconds", "_weight", "count_short",
+        "due_ns", "least_spread_ticks", "lots_short", "pending_count", "pending_lots", "pending_squared", "per_reference",
+        "per_trend", "sigma_floor_squared", "spread_ticks", "squared_medium", "squared_short", "trade_rate", "variance",
         "volatility_long",
     )  # fmt: skip
 
@@ -75,9 +46,8 @@ class Usual:
         self._per_short, self._per_medium = log(2.0) / short, log(2.0) / medium
         self._per_long, self._per_baseline = log(2.0) / long, log(2.0) / baseline
         self._trend_seconds = 0.5 / self._per_medium
-        self._mid = self._first_ns = 0
+        self._mid = self._first_ns = self._last_ns = 0
         self._sampled = self._squared_long = self._squared_baseline = self._count = self._lots = self._weight = 0.0
-        self.last_ns = 0
         self.due_ns = NEVER
         """The next step at or after this receive time, UTC ns, is a sample."""
         self.pending_squared = self.pending_count = self.pending_lots = 0
@@ -101,10 +71,9 @@ class Usual:
         if self.due_ns == NEVER:
             self._first_ns = receive_ns
         else:
-            self._advance(
-                (receive_ns - self.last_ns) * SECONDS_PER_NS, mid - self._mid, (receive_ns - self._first_ns) * SECONDS_PER_NS
-            )
-        self._mid, self.last_ns, self.due_ns = mid, receive_ns, receive_ns + self._sample_ns
+            since_first = (receive_ns - self._first_ns) * SECONDS_PER_NS
+            self._advance((receive_ns - self._last_ns) * SECONDS_PER_NS, since_first, mid - self._mid)
+        self._mid, self._last_ns, self.due_ns = mid, receive_ns, receive_ns + self._sample_ns
         self._weight += 1.0
         self.spread_ticks += (spread - self.spread_ticks) / self._weight
         self.least_spread_ticks = LEAST_SPREAD * self.spread_ticks
@@ -116,7 +85,7 @@ class Usual:
         """Volatility of the mid over a horizon, ticks."""
         return 0.5 * sqrt(self.variance * horizon_seconds)
 
-    def _advance(self, seconds: float, change: int, since_first: float) -> None:
+    def _advance(self, seconds: float, since_first: float, change: int) -> None:
         kept = exp(-seconds * self._per_sigma)
         self._weight *= kept
         self._sampled = self._sampled * kept + change * change
