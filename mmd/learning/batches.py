@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mmd.learning.dataset import Part
 from mmd.learning.inventory_paths import COLUMNS, inventory_path
 from mmd.learning.labels import LabelSettings, position_target
-from mmd.learning.sessions import Rows
+from mmd.learning.sessions import Integers, Rows
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
 
 MIRRORED = frozenset(
@@ -33,6 +33,10 @@ MIRRORED = frozenset(
 """Inputs that change their sign when buyers and sellers change places; the others stay as they are."""
 MARKET_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in MARKET_NAMES], dtype=np.float32)
 INVENTORY_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in INVENTORY_NAMES], dtype=np.float32)
+LONGEST_STAND_NS = 250_000_000
+"""A row that stands longer weighs no more."""
+SCARCITY = 0.7
+"""Power of the number of a series' rows by which each of them weighs less."""
 TARGET_SIGNS: Rows = np.array([-1.0, 1.0, -1.0], dtype=np.float32)
 HEADS = 3
 
@@ -123,13 +127,20 @@ class Walk:
 
 
 def series_weights(parts: Sequence[Part]) -> dict[str, float]:
-    """Weights of rows by the root of how few their series has, 1 in the mean over rows: ample series do not drown the scarce."""
+    """Weights of rows by how few their series has, 1 in the mean over rows: ample series do not drown the scarce."""
     rows: dict[str, int] = {}
     for part in parts:
         rows[part.session.series] = rows.get(part.session.series, 0) + part.rows
     total = sum(rows.values())
-    scale = total / sum(count**0.5 for count in rows.values())
-    return {series: scale / count**0.5 for series, count in rows.items()}
+    scale = total / sum(count ** (1.0 - SCARCITY) for count in rows.values())
+    return {series: scale / count**SCARCITY for series, count in rows.items()}
+
+
+def standing_weights(receive_ns: Integers) -> Rows:
+    """Half 1, half how long a row stands until the next one, 1 in the mean: rows come in bursts, quotes stand between them."""
+    stands = np.minimum(np.diff(receive_ns, append=receive_ns[-1]), LONGEST_STAND_NS).astype(np.float64)
+    mean = float(stands.mean()) or 1.0
+    return np.asarray(0.5 + 0.5 * stands / mean, dtype=np.float32)
 
 
 def _rows_of(part: Part, settings: LabelSettings, rng: np.random.Generator, weight: float) -> _PartRows:
@@ -137,7 +148,7 @@ def _rows_of(part: Part, settings: LabelSettings, rng: np.random.Generator, weig
     inventory = inventory_path(rng, session.receive_ns[span], session.mid_ticks[span], session.sigma_ticks[span])
     price = labels.price_change[span]
     targets = np.stack([price, labels.spread[span], position_target(price, inventory, settings)], axis=1)
-    known = labels.price_weight[span]
+    known = labels.price_weight[span] * standing_weights(session.receive_ns[span])
     weights = np.stack([known, labels.spread_weight[span], known], axis=1) * np.float32(weight)
     return _PartRows(session.market[span], inventory, targets, weights)
 

@@ -161,12 +161,17 @@ def _metrics(served: Sequence[Served], dataset: Dataset, fitted: Fit) -> dict[st
     settings = dataset.label_settings
     constants = constant_places(dataset.parts[TRAIN], settings.spread_quantile)
     metrics = {
-        series: _rounded(series_metrics(parts, settings, constants.get(series, 0.0), fitted.fair_weights))
-        for series, parts in by_series(served).items()
+        series: _rounded(_series(parts, dataset, constants.get(series, 0.0), fitted)) for series, parts in by_series(served).items()
     }
     names = next(iter(metrics.values()))
     metrics["mean over series"] = _rounded({name: float(np.mean([each[name] for each in metrics.values()])) for name in names})
     return metrics
+
+
+def _series(parts: Sequence[Served], dataset: Dataset, constant_place: float, fitted: Fit) -> dict[str, float]:
+    return series_metrics(
+        parts, dataset.label_settings, constant_place, fitted.fair_weights, fitted.pull_threshold, fitted.spread_multiplier
+    )
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

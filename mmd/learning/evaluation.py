@@ -7,7 +7,7 @@ rows. Nothing here fits anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy as np
 from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
 from mmd.inference.runtime import TensorSession
 from mmd.learning.dataset import Part
-from mmd.learning.labels import LabelSettings, position_target, touch_trade_sign
+from mmd.learning.labels import LabelSettings, position_target, spread_in_sigma, touch_trade_sign
 from mmd.learning.sessions import Floats, Integers, Rows
+from mmd.learning.standing_quotes import Outcome, Stands, quote_outcome, stands
 
 BLOCKS = 5
 FULL_INVENTORY = (1.0, 4.0, 0.0, 0.0, 1.0)
@@ -45,6 +46,8 @@ class Served:
     """Label of the spread head, where `trade_sign` is not 0."""
     sampled: Floats
     """1 for the last row of each quarter of a second, else 0."""
+    stands: Stands
+    """The quotes that would have been made at the sampled rows, and how far trades reached."""
     inventory_effect: Floats
     """[k, 2] largest change of price (sigma) and of spread place that a full position makes, at every 50th row."""
 
@@ -94,6 +97,7 @@ def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Ser
     session, labels, span = part.session, part.labels, part.span
     count = (np.arange(part.rows) >= warm_steps) & (labels.price_weight[span] > 0)
     sigma = session.sigma_ticks[span][count]
+    sampled = _last_of_each(session.receive_ns[span][count] // SAMPLE_NS)
     return Served(
         series=session.series,
         outputs=answers[count],
@@ -103,7 +107,8 @@ def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Ser
         half_spread=(session.ask_ticks - session.bid_ticks)[span][count] / 2.0 / sigma,
         trade_sign=touch_trade_sign(session)[span][count].astype(np.float64),
         spread_place=labels.spread[span][count].astype(np.float64),
-        sampled=_last_of_each(session.receive_ns[span][count] // SAMPLE_NS),
+        sampled=sampled,
+        stands=stands(session, np.arange(part.start, part.stop)[count], sampled),
         inventory_effect=effects,
     )
 
@@ -168,48 +173,100 @@ def one_horizon_utility(target: Floats, move: Floats, settings: LabelSettings) -
     return float(value.mean()) if len(value) else 0.0
 
 
+def expected_move(served: Served, fair_weights: Mapping[str, float]) -> Floats:
+    """E, in sigma over H."""
+    return np.asarray(fair_weights["microprice"] * served.microprice + fair_weights["price_head"] * served.price)
+
+
+def outcome(
+    served: Sequence[Served], settings: LabelSettings, fair_weights: Mapping[str, float], pull_threshold: float, multiplier: float
+) -> Outcome:
+    """What quotes of the heads would have earned over these parts; see `standing_quotes`."""
+    found = []
+    for each in served:
+        spread = multiplier * spread_in_sigma(each.outputs[:, 1], settings.spread_min, settings.spread_max)
+        expected = expected_move(each, fair_weights)
+        found.append(quote_outcome(each.stands, expected, spread / 2.0, each.half_spread, each.move, pull_threshold))
+    return Outcome(sum(each.quotes for each in found), sum(each.fills for each in found), sum(each.gain for each in found))
+
+
 def series_metrics(
-    served: Sequence[Served], settings: LabelSettings, constant_place: float, fair_weights: dict[str, float]
+    served: Sequence[Served],
+    settings: LabelSettings,
+    constant_place: float,
+    fair_weights: Mapping[str, float],
+    pull_threshold: float,
+    multiplier: float,
 ) -> dict[str, float]:
     """All measures of one series. `constant_place` is the quantile of its own training labels: the spread head's baseline."""
-    price, move = joined(served, "price"), joined(served, "move")
-    microprice, imbalance = joined(served, "microprice"), joined(served, "imbalance")
-    fair = fair_weights["microprice"] * microprice + fair_weights["price_head"] * price
-    place = np.concatenate([each.outputs[:, 1] for each in served]).astype(np.float64)
-    position = np.concatenate([each.outputs[:, 2] for each in served]).astype(np.float64)
-    traded = joined(served, "trade_sign") != 0
-    label = joined(served, "spread_place")[traded]
-    sampled = joined(served, "sampled") != 0
-    effects = np.concatenate([each.inventory_effect for each in served])
-    squared = float((move**2).mean()) or 1.0
+    move = joined(served, "move")
     return {
         "rows": float(len(move)),
         "rows_without_move": float((move == 0).mean()) if len(move) else 0.0,
-        "rows_with_trade": float(traded.sum()),
-        "price_change.ic": ic(price, move),
-        "price_change.rank_ic": rank_ic(price, move),
-        "price_change.ic_sampled": ic(price[sampled], move[sampled]),
-        "price_change.ic_low": lowest_block_ic(price, move),
-        "price_change.r2": 1.0 - float(((move - price) ** 2).mean()) / squared,
-        "price_change.inventory_effect": float(effects[:, 0].max(initial=0.0)),
-        "microprice.ic": ic(microprice, move),
-        "microprice.rank_ic": rank_ic(microprice, move),
-        "microprice.ic_sampled": ic(microprice[sampled], move[sampled]),
-        "touch_imbalance.ic": ic(imbalance, move),
-        "touch_imbalance.rank_ic": rank_ic(imbalance, move),
-        "touch_imbalance.ic_sampled": ic(imbalance[sampled], move[sampled]),
-        "fair.ic": ic(fair, move),
+        **_price_metrics(served, fair_weights),
+        **_spread_metrics(served, settings, constant_place),
+        **_position_metrics(served, settings),
+        **_quoting_metrics(served, settings, fair_weights, pull_threshold, multiplier),
+    }
+
+
+def _price_metrics(served: Sequence[Served], fair_weights: Mapping[str, float]) -> dict[str, float]:
+    move, price = joined(served, "move"), joined(served, "price")
+    sampled = joined(served, "sampled") != 0
+    candidates = {
+        "price_change": price,
+        "microprice": joined(served, "microprice"),
+        "touch_imbalance": joined(served, "imbalance"),
+        "fair": np.concatenate([expected_move(each, fair_weights) for each in served]),
+    }
+    metrics = {}
+    for name, prediction in candidates.items():
+        metrics[f"{name}.ic"] = ic(prediction, move)
+        metrics[f"{name}.rank_ic"] = rank_ic(prediction, move)
+        metrics[f"{name}.ic_sampled"] = ic(prediction[sampled], move[sampled])
+        metrics[f"{name}.ic_low"] = lowest_block_ic(prediction, move)
+    effects = np.concatenate([each.inventory_effect for each in served])
+    metrics["price_change.r2"] = 1.0 - float(((move - price) ** 2).mean()) / (float((move**2).mean()) or 1.0)
+    metrics["price_change.inventory_effect"] = float(effects[:, 0].max(initial=0.0))
+    return metrics
+
+
+def _spread_metrics(served: Sequence[Served], settings: LabelSettings, constant_place: float) -> dict[str, float]:
+    place = np.concatenate([each.outputs[:, 1] for each in served]).astype(np.float64)
+    traded = joined(served, "trade_sign") != 0
+    label = joined(served, "spread_place")[traded]
+    effects = np.concatenate([each.inventory_effect for each in served])
+    return {
+        "optimal_spread.rows": float(traded.sum()),
         "optimal_spread.pinball": pinball(place[traded], label, settings.spread_quantile),
         "optimal_spread.pinball_of_constant": pinball(np.full(len(label), constant_place), label, settings.spread_quantile),
         "optimal_spread.coverage": float((label <= place[traded]).mean()) if len(label) else 0.0,
         "optimal_spread.inventory_effect": float(effects[:, 1].max(initial=0.0)),
+    }
+
+
+def _position_metrics(served: Sequence[Served], settings: LabelSettings) -> dict[str, float]:
+    move = joined(served, "move")
+    position = np.concatenate([each.outputs[:, 2] for each in served]).astype(np.float64)
+    perfect = position_target(move.astype(np.float32), np.zeros((len(move), 5), np.float32), settings).astype(np.float64)
+    return {
         "position_signal.ic": ic(position, move),
         "position_signal.utility": one_horizon_utility(position, move, settings),
-        "position_signal.utility_of_perfect": one_horizon_utility(
-            position_target(move.astype(np.float32), np.zeros((len(move), 5), np.float32), settings).astype(np.float64),
-            move,
-            settings,
-        ),
+        "position_signal.utility_of_perfect": one_horizon_utility(perfect, move, settings),
+    }
+
+
+def _quoting_metrics(
+    served: Sequence[Served], settings: LabelSettings, fair_weights: Mapping[str, float], pull_threshold: float, multiplier: float
+) -> dict[str, float]:
+    with_heads = outcome(served, settings, fair_weights, pull_threshold, multiplier)
+    around_mid = outcome(served, settings, dict.fromkeys(fair_weights, 0.0), 0.0, multiplier)
+    return {
+        "quoting.quotes": float(with_heads.quotes),
+        "quoting.fills": float(with_heads.fills),
+        "quoting.edge": with_heads.edge,
+        "quoting.fills_around_mid": float(around_mid.fills),
+        "quoting.edge_around_mid": around_mid.edge,
     }
 
 

@@ -5,13 +5,13 @@ Every series weighs the same, however many rows it has. A head that does not bea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from mmd.learning.evaluation import Served, by_series, ic, joined, one_horizon_utility
+from mmd.learning.evaluation import Served, by_series, expected_move, ic, joined, one_horizon_utility, outcome
 from mmd.learning.labels import LabelSettings, spread_in_sigma
 from mmd.learning.sessions import Floats
 
@@ -41,15 +41,14 @@ def fit(served: Sequence[Served], settings: LabelSettings) -> Fit:
     """Everything, from the validation parts."""
     groups = by_series(served)
     weights = fair_weights(groups)
-    expected = {name: _expected(parts, weights) for name, parts in groups.items()}
-    sizes = np.concatenate([np.abs(values) for values in expected.values()])
-    max_shift = float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), 0.1, settings.price_clip))
+    sizes = np.concatenate([np.abs(expected_move(each, weights)) for each in served])
+    multiplier = spread_multiplier(groups, settings)
     return Fit(
         fair_weights=weights,
-        pull_threshold=pull_threshold(groups, expected, settings),
-        max_shift=max_shift,
-        spread_multiplier=spread_multiplier(groups, settings),
-        max_target=MAX_TARGET if position_gains(groups, expected, settings) else 0.0,
+        pull_threshold=pull_threshold(groups, weights, multiplier, settings),
+        max_shift=float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), 0.1, settings.price_clip)),
+        spread_multiplier=multiplier,
+        max_target=MAX_TARGET if position_gains(groups, weights, settings) else 0.0,
     )
 
 
@@ -92,28 +91,22 @@ def _non_negative(gram: Floats, target: Floats, allowed: Sequence[int]) -> Float
     return best
 
 
-def pull_threshold(groups: dict[str, list[Served]], expected: dict[str, Floats], settings: LabelSettings) -> float:
-    """Half-spreads that the spread head gives, at which a quote is withheld from the side that E is about to run over.
+def pull_threshold(
+    groups: dict[str, list[Served]], weights: Mapping[str, float], multiplier: float, settings: LabelSettings
+) -> float:
+    """Half-spreads (of those that the spread head gives) at which the side that E is about to run over is withheld.
 
-    A maker at the touch earns half the visible spread less the move after it, at every trade there. The threshold is the one at
-    which the trades that are left earn the most, each series weighing the same; `NEVER_PULL` where pulling gains nothing.
+    The one with which standing quotes earn the most, each series by its gain a quote; `NEVER_PULL` where pulling gains nothing.
     """
-    totals = np.zeros(len(PULL_THRESHOLDS))
-    undisturbed = 0.0
-    for name, parts in groups.items():
-        sign, visible, move = (joined(parts, each) for each in ("trade_sign", "half_spread", "move"))
-        traded = sign != 0
-        if not traded.any():
-            continue
-        sign, visible, move = sign[traded], visible[traded], move[traded]
-        place = np.concatenate([each.outputs[:, 1] for each in parts])[traded]
-        ours = spread_in_sigma(place, settings.spread_min, settings.spread_max) / 2.0
-        gain = (visible - sign * move) / max(float(np.abs(move).mean()), 1e-12) / len(sign)
-        danger = sign * expected[name][traded] / ours
-        undisturbed += float(gain.sum())
-        totals += [float(gain[danger < threshold].sum()) for threshold in PULL_THRESHOLDS]
-    best = int(np.argmax(totals))
-    return PULL_THRESHOLDS[best] if totals[best] > undisturbed else NEVER_PULL
+
+    def gain(threshold: float) -> float:
+        found = [outcome(parts, settings, weights, threshold, multiplier) for parts in groups.values()]
+        return sum(each.gain / (len(joined(parts, "move")) or 1) for each, parts in zip(found, groups.values(), strict=True))
+
+    undisturbed = gain(NEVER_PULL)
+    gains = [gain(threshold) for threshold in PULL_THRESHOLDS]
+    best = int(np.argmax(gains))
+    return PULL_THRESHOLDS[best] if gains[best] > undisturbed else NEVER_PULL
 
 
 def spread_multiplier(groups: dict[str, list[Served]], settings: LabelSettings) -> float:
@@ -130,13 +123,13 @@ def spread_multiplier(groups: dict[str, list[Served]], settings: LabelSettings) 
     return round(float(np.clip(np.exp(np.mean(factors)), *MULTIPLIER_BOUNDS)), 4) if factors else 1.0
 
 
-def position_gains(groups: dict[str, list[Served]], expected: dict[str, Floats], settings: LabelSettings) -> bool:
+def position_gains(groups: dict[str, list[Served]], weights: Mapping[str, float], settings: LabelSettings) -> bool:
     """Whether the position head is worth more over one horizon than flat, and than what E alone says, by the mean over series."""
     head, plain = [], []
-    for name, parts in groups.items():
+    for parts in groups.values():
         move = joined(parts, "move")
         position = np.concatenate([each.outputs[:, 2] for each in parts]).astype(np.float64)
-        fair = expected[name]
+        fair = np.concatenate([expected_move(each, weights) for each in parts])
         optimum = np.sign(fair) * np.maximum(np.abs(fair) - settings.holding_cost, 0.0) / settings.risk_aversion
         head.append(one_horizon_utility(position, move, settings))
         plain.append(one_horizon_utility(np.clip(optimum, -1.0, 1.0), move, settings))
@@ -145,7 +138,3 @@ def position_gains(groups: dict[str, list[Served]], expected: dict[str, Floats],
 
 def _candidates(parts: Sequence[Served]) -> Floats:
     return np.stack([joined(parts, "microprice"), joined(parts, "price")], axis=1)
-
-
-def _expected(parts: Sequence[Served], weights: dict[str, float]) -> Floats:
-    return np.asarray(_candidates(parts) @ np.array([weights[name] for name in CANDIDATES]))

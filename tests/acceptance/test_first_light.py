@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(180)
 
 def test_a_demo_session_quotes_fills_and_leaves_nothing_behind(tmp_path: Path) -> None:
     finished = subprocess.run(
-        [*MMD, "demo", "--seconds", "25", "--json"],
+        [*MMD, "demo", "--seconds", "40", "--json"],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,

@@ -19,6 +19,7 @@ from mmd.learning.evaluation import (
 )
 from mmd.learning.fitting import MAX_TARGET, NEVER_PULL, fair_weights, fit, pull_threshold, spread_multiplier
 from mmd.learning.labels import LabelSettings
+from mmd.learning.standing_quotes import Stands
 from tests.unit.learning.made_sessions import drawn_session, whole
 
 SETTINGS = LabelSettings(settle_seconds=0.0)
@@ -30,7 +31,19 @@ def served(price: np.ndarray, microprice: np.ndarray, move: np.ndarray, series: 
     sign = rng.choice([-1.0, 0.0, 1.0], rows)
     place = np.full(rows, 0.5)
     outputs = np.stack([price, place, np.clip(price, -1, 1)], axis=1).astype(np.float32)
-    return Served(series, outputs, move, microprice, microprice, np.full(rows, 0.1), sign, place, np.ones(rows), np.zeros((1, 2)))
+    return Served(
+        series=series,
+        outputs=outputs,
+        move=move,
+        microprice=microprice,
+        imbalance=microprice,
+        half_spread=np.full(rows, 0.1),
+        trade_sign=sign,
+        spread_place=place,
+        sampled=np.ones(rows),
+        stands=Stands(np.arange(rows), np.full(rows, 2.0), np.full(rows, 2.0), np.full(rows, 0.05)),
+        inventory_effect=np.zeros((1, 2)),
+    )
 
 
 def drawn(strength: float, micro: float, rows: int = 4_000, seed: int = 1) -> Served:
@@ -82,9 +95,9 @@ def test_weights_are_never_negative_and_useless_candidates_get_none() -> None:
 
 def test_pulling_is_chosen_where_it_saves_losses_and_not_otherwise() -> None:
     groups = by_series([drawn(0.8, 0.1)])
-    informed = {"made": groups["made"][0].price}
-    assert 0 < pull_threshold(groups, informed, SETTINGS) < 10
-    assert pull_threshold(groups, {"made": np.zeros(4_000)}, SETTINGS) == NEVER_PULL
+    # The head is right about the direction but its weight is too small to move the quotes out of the way.
+    assert 0 < pull_threshold(groups, {"microprice": 0.0, "price_head": 0.2}, 1.0, SETTINGS) < 10
+    assert pull_threshold(groups, {"microprice": 0.0, "price_head": 0.0}, 1.0, SETTINGS) == NEVER_PULL
 
 
 def test_the_spread_is_rescaled_to_cover_its_quantile() -> None:
@@ -105,7 +118,7 @@ def test_the_position_head_serves_only_where_it_gains() -> None:
 
 
 def test_metrics_of_a_series_stand_beside_their_baselines() -> None:
-    metrics = series_metrics([drawn(0.8, 0.2)], SETTINGS, 0.4, {"microprice": 0.0, "price_head": 1.0})
+    metrics = series_metrics([drawn(0.8, 0.2)], SETTINGS, 0.4, {"microprice": 0.0, "price_head": 1.0}, 1.0, 1.0)
     assert metrics["price_change.ic"] > metrics["microprice.ic"] > 0.2
     assert metrics["fair.ic"] == pytest.approx(metrics["price_change.ic"])
     assert metrics["optimal_spread.pinball"] < metrics["optimal_spread.pinball_of_constant"]
