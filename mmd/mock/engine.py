@@ -6,7 +6,7 @@ clock and draws no random numbers, so the same calls give the same exchange.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from mmd.mock.accounts import Account
@@ -307,6 +307,25 @@ class MatchingEngine:
             return False
         self._books[order.symbol].remove(order)
         return True
+
+    def background_reduce(self, order_id: int, lots: int) -> bool:
+        """Take `lots` off a background order, which keeps its place; all that remains, or more, cancels it. False where it is gone."""
+        order = self._matcher.background.get(order_id)
+        if order is None:
+            return False
+        if lots < order.remaining_lots:
+            self._books[order.symbol].reduce(order, lots)
+            return True
+        return self.background_cancel(order_id, 0)
+
+    def queue(self, symbol: str, side: Side, price_ticks: int) -> list[Order]:
+        """The resting orders at a price, oldest first."""
+        level = self._book(symbol).side(side).levels.get(price_ticks)
+        return list(level.orders.values()) if level is not None else []
+
+    def resting_prices(self, symbol: str, side: Side) -> Iterator[int]:
+        """Prices in ticks at which orders of a side rest, best first. The book must not change meanwhile."""
+        return (level.price_ticks for level in self._book(symbol).side(side).best_first())
 
     # ---- snapshot
 

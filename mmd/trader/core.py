@@ -71,6 +71,8 @@ from mmd.types.stages import NoTimer, Stage, StageTimer
 Event = msgspec.Struct
 
 WOULD_MATCH_CODE = -2010
+RACED_CODES = (-2011, -2022)
+"""A replacement that was not attempted, since its predecessor was filled meanwhile: the market's doing, no error of ours."""
 
 
 class Trader:
@@ -224,7 +226,8 @@ class Trader:
     def _on_rejected(self, event: OrderRejected) -> None:
         key = str(event.code)
         self.rejections[key] = self.rejections.get(key, 0) + 1
-        if not (event.code == WOULD_MATCH_CODE and "immediately match" in event.message):
+        raced = event.code in RACED_CODES or (event.code == WOULD_MATCH_CODE and "immediately match" in event.message)
+        if not raced:
             self.safeguards.errors.failed(f"order refused: {event.code} {event.message}")
         self._on_order_event(event)
 

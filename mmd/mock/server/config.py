@@ -55,6 +55,7 @@ class MockConfig(BaseModel):
         default=Decimal("0.0005"), description="fee of the taker as a fraction of what it receives", lt=1, gt=-1
     )
     market: Literal["simulated", "none"] = Field(default="simulated", description="who trades beside the accounts")
+    replay: tuple[Path, ...] = Field(default=(), description="recordings that are the market; `symbols` are then theirs")
     seed: int = Field(default=1, description="seed of the simulated market")
     speed: float = Field(
         default=1.0, description="market time per wall time; events bear market time, requests are checked against wall time", gt=0

@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, web
 
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.instruments import listed
+from mmd.mock.replay import Recording
 from mmd.mock.server.account_operations import ACCOUNT_OPERATIONS
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection import SocketConnection
@@ -114,7 +115,7 @@ class MockExchange:
             raise
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._pump(self._venue)), loop.create_task(self._checkpoints(self._venue))]
-        logger.info("mock exchange started", rest=self.rest_url, market=self.config.market, symbols=self.config.symbols)
+        logger.info("mock exchange started", rest=self.rest_url, market=self._market_name, symbols=list(self.engine.instruments))
 
     async def stop(self) -> None:
         """Announce the end, close every connection, write the state. Raises what the market loop failed with, if it did."""
@@ -132,13 +133,17 @@ class MockExchange:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
+    @property
+    def _market_name(self) -> str:
+        return "replay" if self.config.replay else self.config.market
+
     async def wait_failed(self) -> None:
         """Until the market loop or the checkpoints fail; `stop` raises what they failed with."""
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     def _open_venue(self) -> Venue:
         config = self.config
-        instruments = listed(config.symbols)
+        instruments = list(Recording(config.replay).instruments.values()) if config.replay else listed(config.symbols)
         saved = self._store.load()
         if saved is None:
             engine = MatchingEngine(instruments, maker_fee=config.maker_fee, taker_fee=config.taker_fee)

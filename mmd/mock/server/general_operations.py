@@ -57,7 +57,7 @@ def _exchange_info(venue: Venue, caller: Caller, parameters: Parameters) -> Exch
 
 def _depth(venue: Venue, caller: Caller, parameters: Parameters) -> DepthReply:
     symbol = venue.symbol(parameters.symbol_text())
-    update_id, bids, asks = venue.engine.depth(symbol, parameters.limit(100, _MAX_DEPTH))
+    update_id, bids, asks = venue.depth(symbol, parameters.limit(100, _MAX_DEPTH))
     return venue.texts[symbol].depth_reply(update_id, bids, asks)
 
 

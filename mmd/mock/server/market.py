@@ -1,4 +1,4 @@
-"""The seam between the server and whatever moves its market: a simulation, nobody, or (later) a recording."""
+"""The seam between the server and whatever moves its market: a simulation, a recording, or nobody."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mmd.mock.engine import EngineEvent, MatchingEngine
+from mmd.mock.replay import Recording, ReplayMarket
 from mmd.mock.server.config import MockConfig
+from mmd.mock.server.market_streams import MarketStreams
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+from mmd.types.market import Level
 
 MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]
 """Called with (time in UTC ns, symbol, events) after every operation of a market participant."""
@@ -33,10 +36,17 @@ class MarketContext:
         self.engine = engine
         self.config = config
         self.start_ns = start_ns
+        self.depth: Callable[[str, int], tuple[int, list[Level], list[Level]]] = engine.depth
+        """What `depth` answers: (symbol, limit) to update id, bids, asks. A recording answers with its own book."""
+        self.streams: Callable[[], MarketStreams] = self._no_streams
+        """The market streams, once the venue has been put together."""
         self.broadcast = broadcast
         """`broadcast(stream, frame)` sends a raw frame to the subscribers of `stream`, e.g. "btcusdt@depth@100ms"."""
         self.streams_from_engine = True
         """A market that broadcasts its own frames clears this: then none are made from the engine's events."""
+
+    def _no_streams(self) -> MarketStreams:
+        raise RuntimeError("the market streams are there only after the market has been made")
 
 
 MarketFactory = Callable[[MarketContext], Market]
@@ -51,6 +61,11 @@ class NoMarket:
 
 def market_from_config(context: MarketContext) -> Market:
     """The market that the settings name."""
+    if context.config.replay:
+        market = ReplayMarket(context.engine, Recording(context.config.replay), context.config.speed, lambda: context.streams())
+        context.streams_from_engine = False
+        context.depth = market.depth
+        return market
     if context.config.market == "none":
         return NoMarket()
     # After a restart the market goes on where it was, not at its first opening price.

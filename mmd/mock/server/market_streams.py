@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.server.market_events import SymbolTexts
 from mmd.mock.server.stream_connection import StreamConnection
@@ -36,6 +37,7 @@ class MarketStreams:
         self._engine = engine
         self._texts = texts
         self._readers: dict[str, dict[StreamConnection, None]] = {}
+        self._subscriptions: dict[str, int] = {}
         self._touches = {symbol: engine.touch(symbol)[1:] for symbol in texts}
         self._pending = {symbol: _PendingDepth() for symbol in texts}
         self._trade_streams = {symbol: f"{text.stream_prefix}@trade" for symbol, text in texts.items()}
@@ -44,6 +46,8 @@ class MarketStreams:
     def subscribe(self, connection: StreamConnection, stream: str) -> None:
         """From now on `connection` reads `stream`."""
         self._readers.setdefault(stream, {})[connection] = None
+        if self.is_known(stream):
+            self._subscriptions[stream] = self._subscriptions.get(stream, 0) + 1
 
     def unsubscribe(self, connection: StreamConnection, stream: str) -> None:
         """`connection` reads `stream` no more."""
@@ -55,10 +59,12 @@ class MarketStreams:
 
     def is_known(self, stream: str) -> bool:
         """Whether anything will ever come on a stream of that name."""
+        if stream == ANNOUNCEMENT_STREAM:
+            return True
         prefix, _, kind = stream.partition("@")
         if all(prefix != text.stream_prefix for text in self._texts.values()):
             return False
-        kinds = {"trade", "bookTicker", "depth", "depth@100ms"}
+        kinds = {"trade", "bookTicker", "depth", "depth@0ms", "depth@100ms", "depth@250ms", "depth@500ms"}
         for depth in PARTIAL_DEPTHS:
             kinds |= {f"depth{depth}", f"depth{depth}@100ms"}
         return kind.removesuffix("@1000ms") in kinds
@@ -76,6 +82,20 @@ class MarketStreams:
                 connection.send(wrapped)
             else:
                 connection.send(frame)
+
+    def reader_count(self, stream: str) -> int:
+        """How many subscriptions to a known stream there ever were."""
+        return self._subscriptions.get(stream, 0)
+
+    def broadcast_as_is(self, streams: Sequence[str], combined: bytes, raw: bytes) -> None:
+        """Send a recorded frame once to every reader of any of `streams`, in the form that the connection has."""
+        readers: dict[StreamConnection, None] = {}
+        for stream in streams:
+            found = self._readers.get(stream)
+            if found:
+                readers.update(found)
+        for connection in readers:
+            connection.send(combined if connection.combined else raw)
 
     def on_operation(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
         """Publish what one operation did to trades and touch."""

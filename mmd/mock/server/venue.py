@@ -24,6 +24,7 @@ from mmd.mock.server.signatures import KeyRing
 from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.user_data import UserDataHub
 from mmd.types.instrument import ATOMS_PER_UNIT, atoms_text
+from mmd.types.market import Level
 
 _NS_PER_SECOND = 1_000_000_000
 _TAPE_LENGTH = 1000
@@ -59,12 +60,15 @@ class Venue:
         self._account_updates: dict[str, int] = {}
         self._fast_ns = int(config.fast_depth_interval * _NS_PER_SECOND)
         self._slow_ns = int(config.slow_depth_interval * _NS_PER_SECOND)
-        self._slice_ns = int(config.pump_slice * _NS_PER_SECOND)
+        # A replay scales time itself, so that its engine's time stays the wall clock's.
+        self._speed = 1.0 if config.replay else config.speed
+        self._slice_ns = int(config.pump_slice * _NS_PER_SECOND / (max(1.0, config.speed) if config.replay else 1.0))
         self._next_fast_ns = self._started_ns - self._started_ns % self._fast_ns + self._fast_ns
         self._next_slow_ns = self._started_ns - self._started_ns % self._slow_ns + self._slow_ns
         self._context = MarketContext(engine, config, self._started_ns, self._broadcast)
         self._market = market_factory(self._context)
         self.streams = MarketStreams(engine, self.texts)
+        self._context.streams = lambda: self.streams
 
     def server_ms(self) -> int:
         """The time of requests: the wall clock's, in ms."""
@@ -84,6 +88,10 @@ class Venue:
         if name not in self.texts:
             raise errors.bad_symbol()
         return name
+
+    def depth(self, symbol: str, limit: int) -> tuple[int, list[Level], list[Level]]:
+        """Update id and up to `limit` bids and asks, best first, as the public sees them."""
+        return self._context.depth(symbol, limit)
 
     def commission_rates(self) -> dict[str, str]:
         """Fees as fractions."""
@@ -140,9 +148,9 @@ class Venue:
 
     def _market_target_ns(self) -> int:
         now_ns = self._clock()
-        if self.config.speed == 1.0:
+        if self._speed == 1.0:
             return now_ns
-        return self._started_ns + int((now_ns - self._started_ns) * self.config.speed)
+        return self._started_ns + int((now_ns - self._started_ns) * self._speed)
 
     def _beat(self, time_ns: int) -> None:
         if not self._context.streams_from_engine:

@@ -13,6 +13,7 @@ from mmd.types.orders import (
     CancelRejected,
     OrderChannelStatus,
     OrderNotFound,
+    OrderRejected,
     OrderStatus,
     OrderUpdate,
     PlaceOrder,
@@ -269,6 +270,27 @@ def test_a_breached_loss_budget_halts() -> None:
     session.touch(bid=5_900_000, ask=5_900_010)
     session.wait(0.1)
     assert "daily loss" in session.trader.safeguards.latch.record.reason
+
+
+def test_errors_in_a_row_halt_but_lost_races_do_not() -> None:
+    for code, message, halts in (
+        (-2022, "not attempted", False),
+        (-2010, "Order would immediately match and take.", False),
+        (-1013, "Filter failure: LOT_SIZE", True),
+    ):
+        session = Session(max_consecutive_errors=3)
+        session.connect()
+        for number in range(5):
+            placed = [
+                order
+                for order in of(PlaceOrder, session.commands)
+                if not session.trader.tracker.find(order.client_order_id).is_terminal
+            ]
+            for order in placed:
+                session.give(OrderRejected(session.now, "BTCUSDT", order.client_order_id, code, message))
+            session.touch(lots=20 + number)
+            session.wait(0.05)
+        assert session.trader.safeguards.latch.halted is halts, code
 
 
 def test_an_unknown_event_is_an_error() -> None:
