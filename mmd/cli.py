@@ -38,6 +38,10 @@ SetOption = Annotated[
 ReasonArgument = Annotated[str, typer.Argument(help="Why; kept in the latch.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="The same as an option.")]
 SecondsOption = Annotated[float | None, typer.Option("--seconds", min=0.0, help="Leave after so many seconds (default: run on).")]
+ReplayOption = Annotated[
+    str,
+    typer.Option("--replay", metavar="FILE[,FILE…]", help="Recorded Binance frames to play as the market; symbols are theirs."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of text.")]
 ViewOption = Annotated[bool | None, typer.Option("--view/--no-view", help="Live table in the terminal.")]
 
@@ -70,12 +74,15 @@ def run(
 
 @app.command()
 def demo(
-    seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="How long to trade.")] = 60.0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.0, help="How long to trade (default: 60; a recording to its end).")
+    ] = None,
     json_output: JsonOption = False,
     view: ViewOption = None,
     symbols: Annotated[str, typer.Option("--symbols", help="Symbols to quote, separated by commas.")] = "BTCUSDT",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
     speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
+    replay: ReplayOption = "",
     state_dir: Annotated[
         Path | None, typer.Option("--state", "--state-dir", help="Keep latch, ledger and logs here, not in a temporary directory.")
     ] = None,
@@ -90,6 +97,7 @@ def demo(
       mmd demo
       mmd demo --seconds 20 --json
       mmd demo --symbols BTCUSDT,ETHUSDT --set quoting.fixed_half_spread_bps=2
+      mmd demo --replay usdm__btcusdt_20240718.gz,usdm__btcusdt_20240719.gz --speed 10
     """
     import tempfile
 
@@ -98,7 +106,7 @@ def demo(
     output = Output("mmd demo on a mock exchange", json_output, view)
     assigned = _assigned(assignments)
     with tempfile.TemporaryDirectory(prefix="mmd-demo-") as temporary:
-        options = DemoOptions(state_dir or Path(temporary), seconds, symbols, seed, speed)
+        options = DemoOptions(state_dir or Path(temporary), seconds, symbols, seed, speed, _files(replay))
         _launched(lambda: launch_demo(options, output, assigned))
 
 
@@ -114,6 +122,7 @@ def mock(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
     speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
     state_dir: Annotated[Path | None, typer.Option("--state", "--state-dir", help="Keep accounts and orders here.")] = None,
+    replay: ReplayOption = "",
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="End when standard input closes.")] = False,
 ) -> None:
     """A mock exchange that speaks Binance Spot's REST API and websockets, with a simulated market on it.
@@ -122,6 +131,7 @@ def mock(
     Examples:
       mmd mock
       mmd mock --port 9080 --account mykey:mysecret --speed 5
+      mmd mock --replay usdm__btcusdt_20240718.gz,usdm__ethusdt_20240718.gz --speed 10
     """
     from pydantic import ValidationError
 
@@ -131,13 +141,16 @@ def mock(
 
     values: dict[str, Any] = {"host": host, "port": port, "seed": seed, "speed": speed, "state_dir": state_dir}
     values["symbols"] = tuple(part.strip() for part in symbols.split(",") if part.strip())
+    if replay:
+        # The frames of a recording come as fast as it is played; a reader may lag for a moment without being dropped.
+        values |= {"replay": _files(replay), "max_send_buffer": REPLAY_SEND_BUFFER}
     if accounts:
         values["accounts"] = accounts
     try:
         config = MockConfig.model_validate(values)
     except ValidationError as error:
         _fail("\n".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()))
-    configure_logging(LoggingSettings(level="warning"), config.accounts.values())
+    configure_logging(LoggingSettings(level="info" if replay else "warning"), config.accounts.values())
     if exit_with_stdin:
         _terminate_when_stdin_closes()
     try:
@@ -246,10 +259,15 @@ def main() -> None:
     app()
 
 
+REPLAY_SEND_BUFFER = 64 * 1024 * 1024
 HALT_FILE_HINT = "A file named HALT in the daemon's state directory halts it too"
 
 
 # ---- settings and errors
+
+
+def _files(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _fail(text: str, code: int = EXIT_ERROR) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from mmd.daemon.process import run_daemon
 from mmd.daemon.settings import ControlSettings, LoggingSettings, Settings
 from mmd.daemon.settings_sources import load_settings
 from mmd.daemon.state_lock import StateLockError
-from mmd.daemon.summary import Summary
 from mmd.daemon.view import LiveView, summary_table
 from mmd.exchanges.adapter import AdapterError, CredentialsError
 from mmd.inference.errors import BundleError, RuntimeUnavailable
+from mmd.mock.replay import Recording, RecordingError
+from mmd.types.report import TraderReport
 
 CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, BundleError, RuntimeUnavailable, OSError)
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
+DEMO_SECONDS = 60.0
 
 
 class LaunchError(RuntimeError):
@@ -47,22 +50,27 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class DemoOptions(msgspec.Struct, frozen=True):
-    """What `mmd demo` is given beside `--set`. `symbols` is separated by commas."""
+    """What `mmd demo` is given beside `--set`. `symbols` is separated by commas; without `seconds` a simulation runs a minute."""
 
     directory: Path
-    seconds: float
+    seconds: float | None
     symbols: str
     seed: int
     speed: float
+    replay: tuple[Path, ...] = ()
+    """Recordings to play; the symbols are theirs, and their end ends the demo."""
 
 
-def launch(settings: Settings, output: Output, seconds: float | None) -> int:
+def launch(settings: Settings, output: Output, seconds: float | None, *, leave_at_recording_end: bool = False) -> int:
     """Trade, print the summary, return the exit code. Raises `LaunchError`."""
     logging = _logging(settings, output)
     console = Console()
     try:
         configure_logging(logging, settings.secrets(), console=not output.live)
-        summary = _trade(settings, seconds, console if output.live else None, output.title)
+        with _shown(console if output.live else None, output.title) as show:
+            summary = uvloop.run(
+                run_daemon(settings, seconds=seconds, on_report=show, leave_at_recording_end=leave_at_recording_end)
+            )
     except CredentialsError as error:
         remedy = "set MMD_EXCHANGE__API_KEY, and MMD_EXCHANGE__API_SECRET or MMD_EXCHANGE__API_SECRET_FILE"
         raise LaunchError(f"cannot start: {error} ({remedy})") from error
@@ -79,11 +87,18 @@ def launch(settings: Settings, output: Output, seconds: float | None) -> int:
 def launch_demo(options: DemoOptions, output: Output, assigned: Mapping[str, str]) -> int:
     """The same on a mock exchange of its own. Raises `LaunchError`, `MockChildError`, `SettingsError`."""
     options.directory.mkdir(parents=True, exist_ok=True)
-    arguments = ["--symbols", options.symbols, "--seed", str(options.seed), "--speed", str(options.speed)]
+    symbols, seconds = options.symbols, options.seconds
+    arguments = ["--seed", str(options.seed), "--speed", str(options.speed)]
+    if options.replay:
+        symbols = ",".join(_recorded_symbols(options.replay))
+        arguments += ["--replay", ",".join(str(path.absolute()) for path in options.replay)]
+    else:
+        seconds = DEMO_SECONDS if seconds is None else seconds
+        arguments += ["--symbols", symbols]
     arguments += ["--account", f"{DEMO_KEY}:{DEMO_SECRET}"]
     with MockChild(arguments, log_file=options.directory / "mock.log") as child:
         overrides: dict[str, Any] = {
-            "symbols": options.symbols,
+            "symbols": symbols,
             "state_dir": str(options.directory),
             "control.port": free_control_port(),
             **assigned,
@@ -94,7 +109,14 @@ def launch_demo(options: DemoOptions, output: Output, assigned: Mapping[str, str
         }
         # A demo must not pick up the keys or limits of a live daemon that happens to be configured here.
         settings = load_settings(overrides=overrides, environment={}, directory=options.directory)
-        return launch(settings, output, options.seconds)
+        return launch(settings, output, seconds, leave_at_recording_end=bool(options.replay))
+
+
+def _recorded_symbols(paths: tuple[Path, ...]) -> list[str]:
+    try:
+        return list(Recording(paths).instruments)
+    except RecordingError as error:
+        raise LaunchError(f"cannot replay: {error}") from error
 
 
 def free_control_port() -> int:
@@ -109,11 +131,13 @@ def free_control_port() -> int:
     return usual.port
 
 
-def _trade(settings: Settings, seconds: float | None, console: Console | None, title: str) -> Summary:
+@contextmanager
+def _shown(console: Console | None, title: str) -> Iterator[Callable[[TraderReport], None] | None]:
     if console is None:
-        return uvloop.run(run_daemon(settings, seconds=seconds))
+        yield None
+        return
     with LiveView(console, title) as live:
-        return uvloop.run(run_daemon(settings, seconds=seconds, on_report=live.show))
+        yield live.show
 
 
 def _logging(settings: Settings, output: Output) -> LoggingSettings:

@@ -31,7 +31,7 @@ from mmd.execution.client_order_ids import base36
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.trader import Trader, TraderConfig
-from mmd.types.control import HaltRecord, HaltRequest, Shutdown
+from mmd.types.control import HaltRecord, HaltRequest, PauseReason, Shutdown
 from mmd.types.instrument import Instrument
 from mmd.types.orders import CancelOrder
 from mmd.types.report import TraderReport
@@ -53,8 +53,11 @@ async def run_daemon(
     seconds: float | None = None,
     on_report: Callable[[TraderReport], None] | None = None,
     on_ready: Callable[[str], None] | None = None,
+    leave_at_recording_end: bool = False,
 ) -> Summary:
     """Trade until a signal, a fault, or for `seconds`. `on_ready` hears the control port's URL once it listens.
+
+    With `leave_at_recording_end` also until a replaying venue has announced the end of its recording.
 
     Raises `StateLockError`, `CheckpointError`, `AdapterError`, `ControlError`, `BundleError`, `RuntimeUnavailable` or
     `OSError` when it cannot start; nothing was sent then.
@@ -62,7 +65,7 @@ async def run_daemon(
     with StateLock(settings.state_dir):
         daemon = Daemon(settings)
         try:
-            await daemon.prepare(on_report)
+            await daemon.prepare(daemon.leaving_at_recording_end(on_report) if leave_at_recording_end else on_report)
             if on_ready is not None:
                 on_ready(daemon.control_url)
             return await daemon.trade(seconds)
@@ -213,6 +216,17 @@ class Daemon:
         deadline = self._settings.process.shutdown_deadline_seconds
         overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
         self._undo.callback(overdue.cancel)
+
+    def leaving_at_recording_end(self, on_report: Callable[[TraderReport], None] | None) -> Callable[[TraderReport], None]:
+        """A listener to reports that leaves once one says that the recording is over, and hands every report on."""
+
+        def listen(report: TraderReport) -> None:
+            if on_report is not None:
+                on_report(report)
+            if not self._leaving and any(PauseReason.RECORDING_ENDED.value in pause for pause in report.pauses):
+                self.leave("the recording has ended")
+
+        return listen
 
     def _time_is_up(self, seconds: float) -> None:
         if not self._leaving:

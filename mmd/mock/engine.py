@@ -309,7 +309,7 @@ class MatchingEngine:
         return True
 
     def background_reduce(self, order_id: int, lots: int) -> bool:
-        """Take `lots` off a background order, which keeps its place; all that remains, or more, cancels it. False where it is gone."""
+        """Take `lots` off a background order, which keeps its place; all of it or more cancels it. False where it is gone."""
         order = self._matcher.background.get(order_id)
         if order is None:
             return False
