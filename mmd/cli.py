@@ -324,8 +324,12 @@ def _terminate_when_stdin_closes() -> None:
     import signal
     import threading
 
+    descriptor = sys.stdin.fileno()
+
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin: a thread that holds its lock when the interpreter ends is a fatal error.
+        while os.read(descriptor, 4096):
+            continue
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="stdin watch", daemon=True).start()
