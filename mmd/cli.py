@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmd.benchmark.command import bench
 from mmd.learning.command import train
 
 if TYPE_CHECKING:
@@ -239,6 +240,7 @@ def status(config: ConfigOption = None, assignments: SetOption = None, json_outp
 
 
 app.command()(train)
+app.command()(bench)
 
 
 @app.command()

@@ -1,0 +1,92 @@
+"""What a tick costs in a hot process, without sockets: stage by stage, and the whole way from bytes to signed bytes."""
+
+from __future__ import annotations
+
+import gc
+from time import perf_counter_ns
+
+import numpy as np
+
+from mmd.benchmark.frames import Frames
+from mmd.benchmark.session import HotSession, nowhere
+from mmd.daemon.latency import LatencyHistogram, Percentiles, StageClock
+from mmd.inference.bundle import Bundle
+from mmd.inference.predictor import QuotePredictor
+from mmd.market.features import MarketFeatures
+
+
+def inference(bundle: Bundle, rounds: int) -> Percentiles:
+    """One step of the quote network, state carried."""
+    predictor = QuotePredictor(bundle)
+    rows = np.random.default_rng(1).normal(size=(256, predictor.market.size)).astype(np.float32)
+    histogram = LatencyHistogram()
+    for number in range(rounds + 500):
+        predictor.market[:] = rows[number % 256]
+        begin = perf_counter_ns()
+        predictor.step()
+        if number >= 500:
+            histogram.record(perf_counter_ns() - begin)
+    return histogram.percentiles()
+
+
+class _TimedFeatures(MarketFeatures):
+    """Times its own updates."""
+
+    __slots__ = ("histogram",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.histogram = LatencyHistogram()
+
+    def update(self, *arguments: int) -> list[float]:
+        begin = perf_counter_ns()
+        row = super().update(*arguments)
+        self.histogram.record(perf_counter_ns() - begin)
+        return row
+
+
+def features(frames: Frames) -> Percentiles:
+    """One update of all market features, on the steps of the frames."""
+    session = HotSession(frames.snapshot, {frames.instrument.symbol: frames.instrument}, None, {})
+    timed = _TimedFeatures()
+    session.trader.desks[frames.instrument.symbol].perception.stream.features = timed
+    for receive_ns, frame in frames.frames:
+        session.tick(receive_ns, frame, nowhere)
+        session.settle(receive_ns)
+    return timed.histogram.percentiles()
+
+
+class HotFigures:
+    """`whole` covers every tick, `ordering` those that sent something, `stages` by the core's own laps."""
+
+    def __init__(self, whole: LatencyHistogram, ordering: LatencyHistogram, stages: StageClock) -> None:
+        self.whole = whole.percentiles()
+        self.ordering = ordering.percentiles()
+        self.stages = {name: figures for name, figures in stages.percentiles().items() if name not in ("decode", "send")}
+
+
+def tick_to_quote(frames: Frames, bundle: Bundle | None, *, laps: bool) -> HotFigures:
+    """From bytes in hand to signed requests in hand. With `laps` the stages are timed too, which itself costs some."""
+    predictors = {} if bundle is None else {frames.instrument.symbol: QuotePredictor(bundle)}
+    stages = StageClock()
+    session = HotSession(
+        frames.snapshot, {frames.instrument.symbol: frames.instrument}, bundle, predictors, stages if laps else None
+    )
+    whole, ordering = LatencyHistogram(), LatencyHistogram()
+    gc.collect()
+    gc.disable()
+    try:
+        for number, (receive_ns, frame) in enumerate(frames.frames):
+            if laps:
+                stages.start()
+            begin = perf_counter_ns()
+            session.tick(receive_ns, frame, nowhere)
+            taken = perf_counter_ns() - begin
+            sent = session.settle(receive_ns)
+            if number >= 1000:
+                whole.record(taken)
+                if sent:
+                    ordering.record(taken)
+    finally:
+        gc.enable()
+    return HotFigures(whole, ordering, stages)
