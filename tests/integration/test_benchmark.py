@@ -11,7 +11,16 @@ import pytest
 from tests.acceptance.processes import clean_environment
 
 TIMES = ("inference_us", "features_us", "hot_tick_to_quote_us", "live_tick_to_quote_us", "wire_to_wire_us")
-OTHERS = ("ratio_to_echo", "ratio_to_article", "messages_per_second", "machine", "python", "load_average", "rss_mb", "start_seconds")
+OTHERS = (
+    "ratio_to_echo",
+    "ratio_to_article",
+    "messages_per_second",
+    "machine",
+    "python",
+    "load_average",
+    "rss_mb",
+    "start_seconds",
+)
 
 
 @pytest.mark.timeout(180)
