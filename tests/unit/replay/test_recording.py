@@ -68,6 +68,8 @@ def test_files_of_one_symbol_follow_each_other_and_symbols_are_merged_by_time(tm
         (gzip.compress(b"1721347020984480942 hello\n"), "line 1"),
         (gzip.compress(b""), "no diff-depth frame"),
     ],
+    # Compressed bytes bear the time they were made at: as names they would differ from worker to worker.
+    ids=["not gzip", "odd time", "odd frame", "empty"],
 )
 def test_what_is_no_recording_is_refused_with_its_name(tmp_path: Path, content: bytes, word: str) -> None:
     path = tmp_path / "odd.gz"
