@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mmd.daemon.checkpoint import CheckpointError
 from mmd.daemon.control import ControlError
 from mmd.daemon.logs import configure_logging
 from mmd.daemon.mock_child import MockChild
-from mmd.daemon.process import run_daemon
+from mmd.daemon.process import ReportListener, run_daemon
 from mmd.daemon.settings import ControlSettings, LoggingSettings, Settings
 from mmd.daemon.settings_sources import load_settings
 from mmd.daemon.state_lock import StateLockError
@@ -25,7 +25,6 @@ from mmd.daemon.view import LiveView, summary_table
 from mmd.exchanges.adapter import AdapterError, CredentialsError
 from mmd.inference.errors import BundleError, RuntimeUnavailable
 from mmd.mock.replay import Recording, RecordingError
-from mmd.types.report import TraderReport
 
 CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, BundleError, RuntimeUnavailable, OSError)
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
@@ -67,7 +66,7 @@ def launch(settings: Settings, output: Output, seconds: float | None, *, leave_a
     console = Console()
     try:
         configure_logging(logging, settings.secrets(), console=not output.live)
-        with _shown(console if output.live else None, output.title) as show:
+        with _shown(console if output.live else None, output.title, seconds) as show:
             summary = uvloop.run(
                 run_daemon(settings, seconds=seconds, on_report=show, leave_at_recording_end=leave_at_recording_end)
             )
@@ -86,14 +85,23 @@ def launch(settings: Settings, output: Output, seconds: float | None, *, leave_a
 
 def launch_demo(options: DemoOptions, output: Output, assigned: Mapping[str, str]) -> int:
     """The same on a mock exchange of its own. Raises `LaunchError`, `MockChildError`, `SettingsError`."""
+    seconds = options.seconds
+    if seconds is None and not options.replay:
+        seconds = DEMO_SECONDS
+    with demo_venue(options, assigned) as settings:
+        return launch(settings, output, seconds, leave_at_recording_end=bool(options.replay))
+
+
+@contextmanager
+def demo_venue(options: DemoOptions, assigned: Mapping[str, str]) -> Iterator[Settings]:
+    """A mock exchange in a process of its own, and settings to trade on it. Raises as `launch_demo`."""
     options.directory.mkdir(parents=True, exist_ok=True)
-    symbols, seconds = options.symbols, options.seconds
+    symbols = options.symbols
     arguments = ["--seed", str(options.seed), "--speed", str(options.speed)]
     if options.replay:
         symbols = ",".join(_recorded_symbols(options.replay))
         arguments += ["--replay", ",".join(str(path.absolute()) for path in options.replay)]
     else:
-        seconds = DEMO_SECONDS if seconds is None else seconds
         arguments += ["--symbols", symbols]
     arguments += ["--account", f"{DEMO_KEY}:{DEMO_SECRET}"]
     with MockChild(arguments, log_file=options.directory / "mock.log") as child:
@@ -108,8 +116,7 @@ def launch_demo(options: DemoOptions, output: Output, assigned: Mapping[str, str
             **{f"exchange.{name}_url": child.urls[name] for name in ("rest", "stream", "websocket_api")},
         }
         # A demo must not pick up the keys or limits of a live daemon that happens to be configured here.
-        settings = load_settings(overrides=overrides, environment={}, directory=options.directory)
-        return launch(settings, output, seconds, leave_at_recording_end=bool(options.replay))
+        yield load_settings(overrides=overrides, environment={}, directory=options.directory)
 
 
 def _recorded_symbols(paths: tuple[Path, ...]) -> list[str]:
@@ -132,11 +139,11 @@ def free_control_port() -> int:
 
 
 @contextmanager
-def _shown(console: Console | None, title: str) -> Iterator[Callable[[TraderReport], None] | None]:
+def _shown(console: Console | None, title: str, seconds: float | None) -> Iterator[ReportListener | None]:
     if console is None:
         yield None
         return
-    with LiveView(console, title) as live:
+    with LiveView(console, title, seconds) as live:
         yield live.show
 
 

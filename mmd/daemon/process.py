@@ -38,6 +38,9 @@ from mmd.types.report import TraderReport
 
 log = structlog.get_logger(__name__)
 
+ReportListener = Callable[[TraderReport, StageClock], None]
+"""Hears a report, and the clock that has timed every stage since the start."""
+
 SECOND_NS = 1_000_000_000
 CANCEL_ROUND_SECONDS = 0.25
 """Between two looks at the venue while the last orders are being cancelled."""
@@ -51,7 +54,7 @@ async def run_daemon(
     settings: Settings,
     *,
     seconds: float | None = None,
-    on_report: Callable[[TraderReport], None] | None = None,
+    on_report: ReportListener | None = None,
     on_ready: Callable[[str], None] | None = None,
     leave_at_recording_end: bool = False,
 ) -> Summary:
@@ -101,7 +104,7 @@ class Daemon:
 
     # ---- coming
 
-    async def prepare(self, on_report: Callable[[TraderReport], None] | None) -> None:
+    async def prepare(self, on_report: ReportListener | None) -> None:
         """Everything but speaking to the venue about orders. Raises as `run_daemon`."""
         settings = self._settings
         checkpoint = self._checkpoint.read()
@@ -170,10 +173,11 @@ class Daemon:
                 f"checkpoint {self._checkpoint.path} does not fit this program ({type(error).__name__}: {error})"
             ) from error
 
-    def _start_pulse(self, on_report: Callable[[TraderReport], None] | None) -> None:
+    def _start_pulse(self, on_report: ReportListener | None) -> None:
         parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)
         interval = self._settings.process.timer_interval_ms / 1000
-        pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=on_report)
+        hear = None if on_report is None else lambda report: on_report(report, self._stages)
+        pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=hear)
         pulse.start()
         self._undo.callback(pulse.stop)
 
@@ -217,12 +221,12 @@ class Daemon:
         overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
         self._undo.callback(overdue.cancel)
 
-    def leaving_at_recording_end(self, on_report: Callable[[TraderReport], None] | None) -> Callable[[TraderReport], None]:
+    def leaving_at_recording_end(self, on_report: ReportListener | None) -> ReportListener:
         """A listener to reports that leaves once one says that the recording is over, and hands every report on."""
 
-        def listen(report: TraderReport) -> None:
+        def listen(report: TraderReport, stages: StageClock) -> None:
             if on_report is not None:
-                on_report(report)
+                on_report(report, stages)
             if not self._leaving and any(PauseReason.RECORDING_ENDED.value in pause for pause in report.pauses):
                 self.leave("the recording has ended")
 

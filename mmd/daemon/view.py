@@ -1,27 +1,101 @@
-"""A live view in the terminal: market, our quotes, position, money, and whether anything is halted or paused."""
+"""A live view in the terminal: market, our quotes, position, money, latency, and whether anything is halted or paused."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mmd.daemon.latency import StageClock
 from mmd.daemon.summary import Summary
+from mmd.daemon.view_history import History
+from mmd.daemon.view_symbol import Chunk, bar, flow, symbol_rows, used_style
 from mmd.types.report import SymbolReport, TraderReport
+from mmd.types.stages import Stage
 
 REFRESHES_PER_SECOND = 4
-ROWS = ("mid", "best", "our bid", "our ask", "position", "PnL", "fees", "fills", "markout 1 s", "quotes", "data age")
+LABEL_WIDTH = 10
+NARROWEST_CELL = 30
+PADDING = 2
+"""Between the columns of the table."""
+
+LATENCY_SECONDS = 1.0
+"""Walking the histograms takes the interpreter from the event loop, so it is done this seldom."""
+
+IN_SHORT = ("mid", "our bid", "our ask", "quote", "position", "PnL", "fills")
+"""The rows that stay when not all fit on the screen."""
+
+
+class Dashboard:
+    """The picture of the newest report, for whatever console draws it. `seconds` is how long the run is meant to be, if known."""
+
+    def __init__(self, title: str, seconds: float | None = None) -> None:
+        self._title = title
+        self._seconds = seconds
+        self._history = History()
+        self._report: TraderReport | None = None
+        self._stages: StageClock | None = None
+        self._latency: list[tuple[str, list[Chunk]]] = []
+        self._latency_due = 0.0
+
+    def show(self, report: TraderReport, stages: StageClock | None = None) -> None:
+        """What to draw next. Only kept here: called on the event loop."""
+        self._history.add(report)
+        self._stages = stages
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        report = self._report
+        if report is None:
+            yield Text("connecting ...")
+            return
+        width = options.max_width
+        above = [self._headline(report, width), status_line(report)]
+        lines = [*self._latency_lines(), *_total_lines(report)]
+        below = [_beside(label, flow(chunks, width - LABEL_WIDTH)) for label, chunks in lines]
+        taken = sum(len(text.wrap(console, width)) for text in above) + sum(text.plain.count("\n") + 1 for text in below)
+        room = console.height - 1 - taken
+        table = symbol_table(report, self._history, width, room)
+        airy = len(console.render_lines(table, options.update(height=None))) + 2 <= room
+        yield from above
+        yield from ((Text(), table, Text()) if airy else (table,))
+        yield from below
+
+    def _headline(self, report: TraderReport, width: int) -> Text:
+        elapsed = self._history.elapsed_seconds(report.time_ns)
+        chunks = [(self._title, "bold"), (f"mode {report.mode}", "dim")]
+        if self._seconds:
+            chunks.append((f"{_clock(elapsed)} of {_clock(self._seconds)} {bar(elapsed / self._seconds)}", "cyan"))
+        else:
+            chunks.append((f"running {_clock(elapsed)}", "cyan"))
+        return flow(chunks, width)
+
+    def _latency_lines(self) -> list[tuple[str, list[Chunk]]]:
+        stages, now = self._stages, time.monotonic()
+        if stages is not None and now >= self._latency_due:
+            self._latency_due = now + LATENCY_SECONDS
+            p50, p99 = (stages.tick_to_quote.percentile_ns(fraction) / 1000 for fraction in (0.5, 0.99))
+            medians = [
+                (f"{stage.name.lower()} {stages.stages[stage].percentile_ns(0.5) / 1000:.0f}", "")
+                for stage in Stage
+                if stages.stages[stage].n
+            ]
+            rate = f"{self._history.ticks_per_second():.0f} ticks/s"
+            quote = (f"tick-to-quote p50 {p50:.0f} µs, p99 {p99:.0f} µs", "bold")
+            self._latency = [("latency", [quote, (rate, "")]), ("p50 in µs", medians)]
+        return self._latency
 
 
 class LiveView:
     """A context manager. `show` only keeps the newest report; a thread of rich's draws it, so the event loop never waits."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        self._title = title
-        self._report: TraderReport | None = None
+    def __init__(self, console: Console, title: str, seconds: float | None = None) -> None:
+        self._dashboard = Dashboard(title, seconds)
         self._live = Live(
             console=console, get_renderable=self._render, refresh_per_second=REFRESHES_PER_SECOND, redirect_stderr=False
         )
@@ -33,44 +107,88 @@ class LiveView:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()
 
-    def show(self, report: TraderReport) -> None:
-        """What to draw next."""
-        self._report = report
+    def show(self, report: TraderReport, stages: StageClock | None = None) -> None:
+        """What to draw next; latencies where the process has a clock for its stages."""
+        self._dashboard.show(report, stages)
 
-    def _render(self) -> Group:
-        report = self._report
-        if report is None:
-            return Group(Text("connecting ..."))
-        return Group(Text(self._title, style="bold"), status_line(report), symbol_table(report), totals_line(report))
+    def _render(self) -> RenderableType:
+        return self._dashboard
 
 
 def status_line(report: TraderReport) -> Text:
-    """Halted, paused or quoting, in one line."""
+    """Halted, paused, warming or quoting, in one line."""
     if report.halt.halted:
         return Text(f"HALTED by {report.halt.actor}: {report.halt.reason}", style="bold red")
     if report.pauses:
-        return Text(f"paused: {', '.join(report.pauses)}", style="yellow")
-    return Text("quoting", style="green")
+        return Text(f"PAUSED: {', '.join(report.pauses)}", style="bold yellow")
+    waiting = [f"{line.symbol} has no quote yet ({line.steps} steps seen)" for line in report.symbols if line.quote is None]
+    if waiting:
+        return Text(f"WARMING: {', '.join(waiting)}", style="bold yellow")
+    return Text("QUOTING", style="bold green")
 
 
-def symbol_table(report: TraderReport) -> Table:
-    """One column a symbol, so that it fits a terminal of 80 characters."""
-    table = Table()
-    table.add_column("")
-    for line in report.symbols:
-        table.add_column(line.symbol if line.book_valid else f"{line.symbol} (book invalid)", justify="right")
-    columns = [_cells(line) for line in report.symbols]
-    for row in zip(ROWS, *columns, strict=True):
-        table.add_row(*row)
-    return table
+def symbol_table(report: TraderReport, history: History | None = None, width: int = 80, room: int | None = None) -> RenderableType:
+    """One column a symbol, or below one another where `width` is too narrow; fewer rows where `room` lines are too few."""
+    lines = report.symbols
+    cell = (width - LABEL_WIDTH) // max(1, len(lines)) - PADDING
+    groups: list[Sequence[SymbolReport]] = [lines]
+    if cell < NARROWEST_CELL and len(lines) > 1:
+        cell = width - LABEL_WIDTH - PADDING
+        groups = [[line] for line in lines]
+    cell = max(8, cell)
+    drawn = [_columns(group, report, history, cell, None) for group in groups]
+    if room is not None and sum(height for _, height in drawn) > room:
+        drawn = [_columns(group, report, None, cell, IN_SHORT) for group in groups]
+    return Group(*(table for table, _ in drawn))
+
+
+def _columns(
+    lines: Sequence[SymbolReport], report: TraderReport, history: History | None, cell: int, labels: Sequence[str] | None
+) -> tuple[Table, int]:
+    """A table with a column for each of `lines`, and how many lines of the screen it takes."""
+    table = Table(box=None, padding=(0, PADDING, 0, 0), pad_edge=False)
+    table.add_column("", width=LABEL_WIDTH - PADDING, style="dim", no_wrap=True)
+    for line in lines:
+        table.add_column(line.symbol, width=cell, no_wrap=True, header_style="bold magenta")
+    columns = [symbol_rows(line, report, history, cell) for line in lines]
+    height = 1
+    for label in labels or (columns[0] if columns else ()):
+        cells = [column[label] for column in columns]
+        table.add_row(label, *cells)
+        height += max(text.plain.count("\n") + 1 for text in cells)
+    return table, height
 
 
 def totals_line(report: TraderReport) -> Text:
     """What concerns all symbols together."""
-    return Text(
-        f"mode {report.mode}   orders sent {report.orders_sent}   open {len(report.open_orders)}   "
-        f"denied {sum(report.risk_denials.values())}\nloss used {report.loss_used:.2f}   drawdown {report.drawdown:.2f}"
-    )
+    return Text("\n").join(_beside(label, flow(chunks, 80 - LABEL_WIDTH)) for label, chunks in _total_lines(report))
+
+
+def _total_lines(report: TraderReport) -> list[tuple[str, list[Chunk]]]:
+    limits = [
+        (f"{name.replace('_', ' ')} {used:.0%}", used_style(used))
+        for name, used in report.limits_used.items()
+        if not name.startswith("position_")
+    ]
+    orders = [(f"open {len(report.open_orders)}", ""), (f"sent {report.orders_sent}", "")]
+    for what, counts in (("denied", report.risk_denials), ("rejected", report.rejections), ("paused", report.pause_counts)):
+        total = sum(counts.values())
+        most = max(counts, key=counts.__getitem__, default="")
+        orders.append((f"{what} {total}" + (f" (most: {most})" if total else ""), ""))
+    orders.append((f"gaps {report.sequence_gaps}", ""))
+    return [("limits", limits), ("orders", orders)]
+
+
+def _beside(label: str, content: Text) -> Text:
+    """A label, and the content's lines to the right of it."""
+    lines = content.split("\n", allow_blank=True)
+    margins = [Text(label.ljust(LABEL_WIDTH), style="dim")] + [Text(" " * LABEL_WIDTH)] * (len(lines) - 1)
+    return Text("\n").join(Text.assemble(margin, line) for margin, line in zip(margins, lines, strict=True))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
 def summary_table(summary: Summary) -> Table:
@@ -108,21 +226,3 @@ def _text(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _cells(line: SymbolReport) -> tuple[str, ...]:
-    quote = line.quote
-    markout = line.markouts_bps.get("1s")
-    return (
-        f"{line.mid:.10g}",
-        f"{line.bid:.10g} / {line.ask:.10g}",
-        f"{quote.bid:.10g}" if quote is not None and quote.bid_quantity else "-",
-        f"{quote.ask:.10g}" if quote is not None and quote.ask_quantity else "-",
-        f"{line.position:.6f}",
-        f"{line.pnl:+.2f}",
-        f"{line.fees:.2f}",
-        str(line.fills),
-        "-" if markout is None else f"{markout:+.2f} bps",
-        str(line.quotes),
-        f"{line.data_age_ns / 1e6:.0f} ms",
-    )

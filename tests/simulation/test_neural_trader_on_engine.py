@@ -10,13 +10,16 @@ import pytest
 
 from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.predictor import QuotePredictor
+from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
 from mmd.mock.virtual_venue import VirtualVenue
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
+from mmd.trader.commands import OrderCommand
 from mmd.types.instrument import atoms
+from mmd.types.orders import AmendOrder, Fill, PlaceOrder, ReplaceOrder
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -138,3 +141,30 @@ def test_a_short_interruption_warms_the_state_again_from_the_ring_and_a_long_one
 def test_without_a_bundle_the_neural_strategy_is_refused() -> None:
     with pytest.raises(ValueError, match="no bundle"):
         make_world(None)
+
+
+def test_every_fill_is_at_or_outside_fair_as_it_was_when_the_order_was_quoted() -> None:
+    shipped = Path(__file__).parents[2] / "models" / "quote-v1"
+    venue, trader = make_world(load_bundle(shipped, feature_schema_hash=schema_hash(FeatureSettings())), seed=11)
+    fair_ticks: dict[str, float] = {}
+    sources: set[str] = set()
+    fills: list[Fill] = []
+    send = trader.orders.send
+
+    def watch(command: OrderCommand) -> None:
+        quote = trader.desks[command.symbol].quote
+        if isinstance(command, PlaceOrder | ReplaceOrder | AmendOrder) and quote is not None:
+            new_id = command.new_client_order_id if isinstance(command, AmendOrder) else command.client_order_id
+            kept = fair_ticks.get(command.client_order_id, quote.fair_ticks)
+            fair_ticks[new_id] = kept if isinstance(command, AmendOrder) else quote.fair_ticks
+            sources.add(quote.source)
+        send(command)
+
+    trader.orders.send = watch  # type: ignore[method-assign]
+    venue.on_event = lambda event: fills.append(event) if isinstance(event, Fill) else None
+    venue.connect(trader)
+    venue.run(START_NS + 90 * SECOND_NS)
+    assert "neural" in sources
+    assert len(fills) > 20
+    for fill in fills:
+        assert (fair_ticks[fill.client_order_id] - fill.price_ticks) * fill.side.sign >= 0, fill
