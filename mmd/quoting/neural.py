@@ -1,8 +1,8 @@
 """Quotes from the network: fair = mid + E, half-spread from the spread head, leaned towards the position head's target.
 
 E joins what tells of the next move (microprice and price head) with the weights that the bundle's card states, fitted where the
-network was validated. A side that E is about to run over is withheld, not merely moved. Everything is in ticks; the outputs
-are in units of the trailing mid volatility over its horizon, so that one network serves any instrument.
+network was validated. With `pull`, a side that E is about to run over is withheld, not merely moved. Everything is in ticks; the
+outputs are in units of the trailing mid volatility over its horizon, so that one network serves any instrument.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class NeuralQuoter:
         width = model.spread_min * math.exp(prediction.optimal_spread * self._log_range)
         half_spread = max(settings.min_half_spread_ticks, 0.5 * sigma * width)
         target = prediction.position_signal * model.max_target
-        threshold = model.pull_threshold * half_spread
+        threshold = model.pull_threshold * half_spread if settings.pull else 0.0
         bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
         return RawQuote(
             microprice_shift=micro,

@@ -60,3 +60,10 @@ class QuotingSettings(BaseModel):
         allow_inf_nan=False,
         description="Half-life of the running regression of moves on predictions, in rows.",
     )
+    pull: bool = Field(
+        False,
+        description=(
+            "Withhold a side that the predicted move is about to run over, at the bundle's threshold. Off: with the shipped "
+            "bundle it left both sides standing 1 % of the time and earned less per volume (docs/evidence/quoters.md)."
+        ),
+    )

@@ -41,8 +41,8 @@ def context(**changes: float) -> QuoteContext:
     return QuoteContext(**{**base, **changes})  # type: ignore[arg-type]
 
 
-def quoter(model: QuoteModel = MODEL) -> NeuralQuoter:
-    return NeuralQuoter(QuotingSettings(), BTC, model)
+def quoter(model: QuoteModel = MODEL, *, pull: bool = False) -> NeuralQuoter:
+    return NeuralQuoter(QuotingSettings(pull=pull), BTC, model)
 
 
 def test_fair_is_mid_plus_weighted_microprice_and_price_head() -> None:
@@ -66,8 +66,12 @@ def test_the_spread_head_spans_the_card_s_range_in_log_scale(signal: float, mult
 
 @pytest.mark.parametrize(("change", "pulled"), [(-1.5, "bid"), (1.5, "ask"), (0.2, "")])
 def test_the_side_about_to_be_run_over_is_pulled(change: float, pulled: str) -> None:
-    raw = quoter().quote(context(), Prediction(price_change=change, optimal_spread=0.5))
+    prediction = Prediction(price_change=change, optimal_spread=0.5)
+    raw = quoter(pull=True).quote(context(), prediction)
     assert (raw.pull_bid, raw.pull_ask) == (pulled == "bid", pulled == "ask")
+    patient = quoter().quote(context(), prediction)
+    assert not patient.pull_bid
+    assert not patient.pull_ask
     assert raw.predicted_direction == (1 if change > 0 else -1)
     assert 0 < raw.confidence < 1
 
