@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import clean_environment
+from tests.acceptance.processes import clean_environment, free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -21,8 +21,16 @@ PAGES = sorted(page for page in DOCS.rglob("*.md") if BLOCK.search(page.read_tex
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall(page.read_text())
     script = "set -euo pipefail\ntrap 'kill -KILL $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
+    # Other tests run beside this one, and the usual ports are theirs as much as ours.
+    mock_port, control_port = str(free_port()), str(free_port())
+    script = script.replace("9080", mock_port).replace("8780", control_port)
     binaries = Path(sys.executable).parent
-    environment = clean_environment()
+    environment = clean_environment(
+        MMD_CONTROL__PORT=control_port,
+        MMD_EXCHANGE__REST_URL=f"http://127.0.0.1:{mock_port}",
+        MMD_EXCHANGE__STREAM_URL=f"ws://127.0.0.1:{mock_port}",
+        MMD_EXCHANGE__WEBSOCKET_API_URL=f"ws://127.0.0.1:{mock_port}/ws-api/v3",
+    )
     environment["PATH"] = f"{binaries}:{environment['PATH']}"
     done = subprocess.run(
         ["bash", "-m", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False
