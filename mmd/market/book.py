@@ -14,6 +14,7 @@ from mmd.market.book_sync import SnapshotWait, follows, follows_snapshot
 from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, Level, Side, TouchUpdate
 
 NS_PER_SECOND = 1_000_000_000
+NO_PRICE = -1
 
 
 class BookSettings(BaseModel):
@@ -39,9 +40,10 @@ class OrderBook:
     """Prices in ticks, quantities in lots. While `valid` is False the touch is the last one known and no quote may stand on it."""
 
     __slots__ = (
-        "_asks", "_bids", "_built", "_chained", "_max_silence_ns", "_override_since_ns", "_overriding", "_synced", "_touch",
-        "_wait", "ask_lots", "ask_ticks", "bid_lots", "bid_ticks", "exchange_ns", "gaps", "ignored", "invalid_reason",
-        "receive_ns", "resyncs", "settings", "snapshots_refused", "symbol", "touch_update_id", "update_id", "valid",
+        "_ask_behind_lots", "_ask_behind_ticks", "_asks", "_behind_count", "_bid_behind_lots", "_bid_behind_ticks", "_bids",
+        "_built", "_chained", "_max_silence_ns", "_override_since_ns", "_overriding", "_synced", "_touch", "_wait", "ask_lots",
+        "ask_ticks", "bid_lots", "bid_ticks", "exchange_ns", "gaps", "ignored", "invalid_reason", "receive_ns", "resyncs",
+        "settings", "snapshots_refused", "symbol", "touch_update_id", "update_id", "valid",
     )  # fmt: skip
 
     def __init__(self, symbol: str, settings: BookSettings | None = None) -> None:
@@ -73,6 +75,8 @@ class OrderBook:
         self._touch: TouchUpdate | None = None
         self._built = self._synced = self._chained = self._overriding = False
         self._override_since_ns = 0
+        self._behind_count = self._bid_behind_lots = self._ask_behind_lots = 0
+        self._bid_behind_ticks = self._ask_behind_ticks = NO_PRICE
 
     # ---- events
 
@@ -132,6 +136,7 @@ class OrderBook:
             return False
         self._bids.load(e.bids, self.settings.snapshot_cut_off)
         self._asks.load(e.asks, self.settings.snapshot_cut_off)
+        self._forget_behind()
         self.resyncs += self._built
         self._built = self._synced = True
         self._chained = bool(newer)
@@ -180,6 +185,28 @@ class OrderBook:
             return []
         return [(ticks, lots), *book_side.best(count - 1, below=ticks * book_side.sign)]
 
+    def best_lots(self, count: int) -> tuple[int, int]:
+        """Lots of the best `count` visible bids and asks: the sums over `levels`.
+
+        Between two diffs the levels behind a touch stay as they are while its price does, so their sum is kept.
+        """
+        if not self._synced or count <= 0:
+            return 0, 0
+        if count != self._behind_count:
+            self._behind_count = count
+            self._forget_behind()
+        bid_ticks, bid_lots, ask_ticks, ask_lots = self.bid_ticks, self.bid_lots, self.ask_ticks, self.ask_lots
+        if bid_ticks != self._bid_behind_ticks:
+            self._bid_behind_ticks = bid_ticks
+            self._bid_behind_lots = self._bids.lots_behind(bid_ticks, count - 1)
+        if ask_ticks != self._ask_behind_ticks:
+            self._ask_behind_ticks = ask_ticks
+            self._ask_behind_lots = self._asks.lots_behind(ask_ticks, count - 1)
+        return (
+            bid_lots + self._bid_behind_lots if bid_lots else 0,
+            ask_lots + self._ask_behind_lots if ask_lots else 0,
+        )
+
     @property
     def dropped_levels(self) -> int:
         """Levels dropped because a side held more than `max_levels_per_side`."""
@@ -192,7 +219,11 @@ class OrderBook:
 
     # ---- inside
 
+    def _forget_behind(self) -> None:
+        self._bid_behind_ticks = self._ask_behind_ticks = NO_PRICE
+
     def _book_diff(self, e: DepthUpdate) -> None:
+        self._forget_behind()
         self._bids.apply(e.bids)
         self._asks.apply(e.asks)
         self.update_id = e.final_update_id
@@ -216,7 +247,7 @@ class OrderBook:
             bid_ticks,
             self._bids.lots_at[bid_ticks] if bid_keys else 0,
             ask_ticks,
-            self._asks.lots_at[-ask_ticks] if ask_keys else 0,
+            self._asks.lots_at[ask_ticks] if ask_keys else 0,
         )
 
     def _show(self, bid_ticks: int, bid_lots: int, ask_ticks: int, ask_lots: int) -> bool:

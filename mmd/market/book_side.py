@@ -1,7 +1,7 @@
 """One side of a book: quantity by price, and the prices kept sorted so that the best is at the end of a list.
 
-A price's *key* is the price for bids and its negative for asks: on either side a better price has a higher key, and what changes
-near the touch moves only the few list entries behind it.
+In that list stands a price's *key*: the price for bids and its negative for asks. On either side a better price has a higher key,
+and what changes near the touch moves only the few list entries behind it.
 """
 
 from __future__ import annotations
@@ -45,20 +45,23 @@ class BookSide:
         """Book the levels of one diff; 0 lots remove a level, and removing an unknown one is no fault."""
         sign, lots_at, keys = self.sign, self.lots_at, self.keys
         for price, lots in levels:
-            key = price * sign
-            if lots:
-                if key not in lots_at:
-                    if not keys or key > keys[-1]:
-                        keys.append(key)
-                    else:
-                        insort(keys, key)
-                lots_at[key] = lots
-            elif key in lots_at:
-                del lots_at[key]
+            if price in lots_at:
+                if lots:
+                    lots_at[price] = lots
+                    continue
+                del lots_at[price]
+                key = price * sign
                 if keys[-1] == key:
                     keys.pop()
                 else:
                     del keys[bisect_left(keys, key)]
+            elif lots:
+                lots_at[price] = lots
+                key = price * sign
+                if not keys or key > keys[-1]:
+                    keys.append(key)
+                else:
+                    insort(keys, key)
         if len(keys) > self.max_levels:
             self._drop_farthest()
 
@@ -73,12 +76,24 @@ class BookSide:
         if below is not None:
             while end and keys[end - 1] >= below:
                 end -= 1
-        return [(key * sign, lots_at[key]) for key in reversed(keys[max(0, end - count) : end])]
+        return [(key * sign, lots_at[key * sign]) for key in reversed(keys[max(0, end - count) : end])]
+
+    def lots_behind(self, price: int, count: int) -> int:
+        """Lots of the best `count` levels behind that price, together."""
+        keys, lots_at, sign = self.keys, self.lots_at, self.sign
+        place, below, total = len(keys), price * sign, 0
+        while place and count:
+            place -= 1
+            key = keys[place]
+            if key < below:
+                total += lots_at[key * sign]
+                count -= 1
+        return total
 
     def _drop_farthest(self) -> None:
         excess = len(self.keys) - self.max_levels
         for key in self.keys[:excess]:
-            del self.lots_at[key]
+            del self.lots_at[key * self.sign]
         del self.keys[:excess]
         self.dropped_levels += excess
         self.horizon = max(self.horizon, self.keys[0])

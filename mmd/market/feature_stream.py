@@ -7,7 +7,7 @@ from mmd.market.feature_settings import FeatureSettings
 from mmd.market.features import MarketFeatures
 from mmd.market.ring import FeatureRing
 from mmd.market.steps import StepBuilder
-from mmd.types.market import MarketTrade, Side
+from mmd.types.market import MarketTrade
 
 DEPTH_LEVELS = 5
 
@@ -45,8 +45,7 @@ class FeatureStream:
 
     def _row(self, book: OrderBook, receive_ns: int) -> None:
         steps = self.builder
-        bid_lots_5 = sum([lots for _, lots in book.levels(Side.BUY, DEPTH_LEVELS)])
-        ask_lots_5 = sum([lots for _, lots in book.levels(Side.SELL, DEPTH_LEVELS)])
+        bid_lots_5, ask_lots_5 = book.best_lots(DEPTH_LEVELS)
         row = self.features.update(
             receive_ns,
             book.bid_ticks,

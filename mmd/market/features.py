@@ -5,56 +5,47 @@ What the 20 values are stands in feature_table.py. They are bounded, finite for 
 
 from __future__ import annotations
 
-from math import asinh, copysign, hypot, log, log1p, sqrt
+from collections.abc import Callable, Generator
+from math import asinh, copysign, exp, hypot, log, log1p, sqrt
 
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
-from mmd.market.rolling import StepSums
-from mmd.market.volatility import ENDLESS, NOTHING, SECONDS_PER_NS, Recent, Usual
+from mmd.market.volatility import ENDLESS, NEVER, NOTHING, SECONDS_PER_NS, Usual, contrast
 
 __all__ = ["INVENTORY_NAMES", "MARKET_NAMES", "MarketFeatures"]
+
+Step = tuple[int, int, int, int, int, int, int, int, int, int, int]
+"""The arguments of `MarketFeatures.update`, in their order."""
+Traded = tuple[int, int, int]
+"""Of one step: lots, lots bought less sold, twice the sum of ticks x lots."""
+NO_TRADE: Traded = (0, 0, 0)
+WindowRow = tuple[int, int, int, int, Traded]
+"""Of one step: change of the mid (half-ticks), order flow (lots), lots at the touch, spread (ticks), trades."""
+EMPTY: WindowRow = (0, 0, 0, 0, NO_TRADE)
 
 
 class MarketFeatures:
     """`update` is called once for each step; `values` is its last row, in the order of `NAMES`, a new list each time."""
 
-    __slots__ = (
-        "_ask_lots", "_ask_ticks", "_bid_lots", "_bid_ticks", "_count", "_first_ns", "_last_ns", "_limit", "_mid", "_per_pairs",
-        "_per_root_count", "_per_spread_count", "_recent", "_sums", "_trade_ns", "_two_counts", "_usual", "settings", "steps",
-        "values", "warm",
-    )  # fmt: skip
+    __slots__ = ("_next_row", "_usual", "settings", "steps", "values", "warm")
 
     NAMES: tuple[str, ...] = MARKET_NAMES
 
     def __init__(self, settings: FeatureSettings | None = None) -> None:
         self.settings = settings if settings is not None else FeatureSettings()
-        self._limit = self.settings.limit
         self.reset()
 
     def reset(self) -> None:
         """Begin anew, as after a resync or a session gap."""
-        settings = self.settings
         self.values: list[float] = [0.0] * len(MARKET_NAMES)
         self.steps: int = 0
         """Steps since the start or the last reset."""
         self.warm: bool = False
         """Whether every window is filled and volatility is known well enough: `warm_steps` and `warm_seconds` have passed."""
-        self._sums = StepSums(settings)
-        self._recent = Recent(settings)
-        self._usual = Usual(settings)
-        self._first_ns: int = 0
-        self._last_ns: int = 0
-        self._trade_ns: int = 0
-        self._mid: int = 0
-        self._bid_ticks: int = 0
-        self._bid_lots: int = 0
-        self._ask_ticks: int = 0
-        self._ask_lots: int = 0
-        self._count: int = 0
-        self._two_counts: int = 0
-        self._per_root_count: float = 0.0
-        self._per_pairs: float = 0.0
-        self._per_spread_count: float = 0.0
+        self._usual = Usual(self.settings)
+        rows = self._rows(self._usual)
+        next(rows)
+        self._next_row: Callable[[Step], list[float]] = rows.send
 
     def schema_hash(self) -> str:
         """SHA-256 (hex) of names, windows, half-lives, step rule and version."""
@@ -81,133 +72,231 @@ class MarketFeatures:
         """The row of one step. `…_lots_5` are sums of the best five levels; what traded is since the step before.
 
         A price of 0 or below is a missing side: both prices of the step before hold on. Receive time (UTC ns) that runs backwards
-        stands still. Quantities must not be negative.
+        stands still. Quantities must not be negative. Should it raise, on what is no number, only a reset makes it work again.
         """
-        if bid_ticks <= 0 or ask_ticks <= 0:
-            bid_ticks, ask_ticks = self._bid_ticks, self._ask_ticks
-        mid = bid_ticks + ask_ticks
-        spread = ask_ticks - bid_ticks if ask_ticks > bid_ticks else 0
-        depth = bid_lots + ask_lots
-        traded, signed = buy_lots + sell_lots, buy_lots - sell_lots
-        elapsed = 0.0
-        if self.steps:
-            if bid_ticks == self._bid_ticks and ask_ticks == self._ask_ticks:
-                change = 0
-                flow = bid_lots - self._bid_lots - ask_lots + self._ask_lots
-            else:
-                change = mid - self._mid
-                flow = self._order_flow(bid_ticks, bid_lots, ask_ticks, ask_lots)
-            if receive_ns > self._last_ns:
-                elapsed = (receive_ns - self._last_ns) * SECONDS_PER_NS
-                self._last_ns = receive_ns
-        else:
-            self._first_ns = self._last_ns = self._trade_ns = receive_ns
-            change = flow = 0
-        self.steps += 1
-        self._mid, self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = mid, bid_ticks, bid_lots, ask_ticks, ask_lots
-        squared = change * change
-        self._sums.push(change, squared, flow, depth, traded, signed, traded_ticks_lots, spread)
-        self._recent.step(elapsed, change, squared, trade_count, signed)
-        usual = self._usual
-        usual.pending_squared += squared
-        if trade_count:
-            usual.pending_count += trade_count
-            usual.pending_lots += traded
-            self._trade_ns = self._last_ns
-        if receive_ns >= usual.due_ns:
-            usual.sample(receive_ns, mid, spread)
-        if not self.warm:
-            self._count_up()
-        depth_5 = bid_lots_5 + ask_lots_5
-        self.values = row = self._row(
-            change,
-            mid,
-            spread,
-            traded,
-            (bid_lots - ask_lots) / depth if depth else 0.0,
-            (bid_lots_5 - ask_lots_5) / depth_5 if depth_5 else 0.0,
-            elapsed,
+        self.values = row = self._next_row(
+            (
+                receive_ns,
+                bid_ticks,
+                bid_lots,
+                ask_ticks,
+                ask_lots,
+                bid_lots_5,
+                ask_lots_5,
+                buy_lots,
+                sell_lots,
+                trade_count,
+                traded_ticks_lots,
+            )
         )
         return row
 
-    def _row(
-        self, change: int, mid: int, spread: int, volume: int, imbalance: float, imbalance_5: float, elapsed: float
-    ) -> list[float]:
-        """Prices and volatilities are in half-ticks here and spreads in ticks, so that a spread is a half-spread."""
-        sums, usual, recent = self._sums, self._usual, self._recent
-        per_reference = usual.per_reference
-        per_step = 1.0 / (sqrt(sums.usual_squared + usual.sigma_floor_squared) or ENDLESS)
-        per_window = per_step * self._per_root_count
-        change_sum, traded = sums.change, sums.traded_lots
-        if traded:
-            trade_imbalance = sums.signed_lots / traded
-            vwap_deviation = (mid * traded - 2 * sums.ticks_lots) / traded * per_window
-        else:
-            trade_imbalance = vwap_deviation = 0.0
-        return_1 = change * per_step
-        return_mean = change_sum * per_window
-        return_std = sqrt((self._count * sums.squared - change_sum * change_sum) * self._per_pairs) * per_step
-        shown_spread = (spread if spread > usual.least_spread_ticks else usual.least_spread_ticks) * per_reference
-        relative_spread = log(2.0 * shown_spread) if shown_spread > NOTHING else 0.0
-        average_spread = sums.spread_ticks * self._per_spread_count
-        microprice = spread * imbalance * per_reference
-        order_flow = asinh(self._two_counts * sums.flow_lots / sums.depth_lots) if sums.depth_lots else 0.0
-        trend = recent.trend * usual.per_trend
-        since_trade = log1p((self._last_ns - self._trade_ns) * SECONDS_PER_NS * usual.trade_rate)
-        since_step = log1p(1000.0 * elapsed)
-        counts = recent.count_short + usual.count_short
-        signed = recent.signed_short
-        lots = usual.lots_short + (signed if signed > 0.0 else -signed)
-        squares = recent.squared_short + usual.squared_short
-        squares_medium = recent.squared_medium + usual.squared_medium
-        row = [
-            trade_imbalance,
-            return_1,
-            return_mean,
-            return_std,
-            vwap_deviation,
-            relative_spread,
-            (spread - average_spread) / (spread + average_spread) if average_spread else 0.0,
-            log1p(volume / sums.usual_volume_lots) if volume else 0.0,
-            imbalance,
-            imbalance_5,
-            microprice,
-            order_flow,
-            (recent.count_short - usual.count_short) / counts if counts > NOTHING else 0.0,
-            signed / lots if lots > NOTHING else 0.0,
-            (recent.squared_short - usual.squared_short) / squares if squares > NOTHING else 0.0,
-            (recent.squared_medium - usual.squared_medium) / squares_medium if squares_medium > NOTHING else 0.0,
-            usual.volatility_long,
-            trend,
-            since_trade,
-            since_step,
+    def _rows(self, usual: Usual) -> Generator[list[float], Step, None]:
+        """Is sent steps and yields their rows.
+
+        Every quote waits for it, hence a generator: what it keeps from step to step is in local variables, which cost a fraction of
+        attributes, and what did not change since the step before is not computed anew. The mid and volatilities are in half-ticks
+        here and spreads in ticks, so that a spread is a half-spread. Sums over the window: `changes`, `squares`, `flows`, `depths`,
+        `traded`, `signed`, `twice_ticks_lots`; over the shorter one: `spreads`. Fading with receive time: `…_short`, `…_medium`.
+        """
+        settings, limit = self.settings, self.settings.limit
+        size, spread_size = settings.window_steps, settings.spread_window_steps
+        window = [EMPTY] * size
+        by_count = [
+            (n, 1.0 / sqrt(n), 1.0 / (n * (n - 1)) if n > 1 else 0.0, 1.0 / min(n, spread_size)) for n in range(1, size + 1)
         ]
-        limit = self._limit
-        unbounded = hypot(return_1, return_mean, return_std, vwap_deviation, relative_spread, microprice, order_flow, trend)
-        if unbounded > limit or since_trade > limit or since_step > limit:
-            return [value if -limit <= value <= limit else copysign(limit, value) for value in row]
-        return row
+        average_kept = 0.5 ** (1.0 / settings.average_half_life_steps)
+        short, medium, _, _ = settings.half_lives_seconds
+        short_exponent, medium_exponent = -log(2.0) / short, -log(2.0) / medium
+        steps, warm, due_ns = 0, False, NEVER
+        squared_since = count_since = lots_since = 0
+        changes = squares = flows = depths = traded = signed = twice_ticks_lots = spreads = 0
+        squared_short = count_short = signed_short = squared_medium = trend = 0.0
+        weight = average_squared = average_volume = 0.0
+        deviation = trade_imbalance = relative_spread = spread_contrast = 0.0
 
-    def _count_up(self) -> None:
-        """What depends on the number of steps, until there are enough of them."""
-        self._count = count = min(self.steps, self.settings.window_steps)
-        self._two_counts = 2 * count
-        self._per_root_count = 1.0 / sqrt(count)
-        self._per_pairs = 1.0 / (count * (count - 1)) if count > 1 else 0.0
-        self._per_spread_count = 1.0 / min(self.steps, self.settings.spread_window_steps)
-        seconds = (self._last_ns - self._first_ns) * SECONDS_PER_NS
-        self.warm = self.steps >= self.settings.warm_steps and seconds >= self.settings.warm_seconds
+        step = yield []
+        first_ns, last_bid_ticks, last_bid_lots, last_ask_ticks, last_ask_lots, *_ = step
+        if last_bid_ticks <= 0 or last_ask_ticks <= 0:
+            last_bid_ticks = last_ask_ticks = 0
+        last_ns = trade_ns = first_ns
+        mid = last_bid_ticks + last_ask_ticks
+        spread = last_ask_ticks - last_bid_ticks if last_ask_ticks > last_bid_ticks else 0
+        while True:
+            (
+                receive_ns, bid_ticks, bid_lots, ask_ticks, ask_lots, bid_lots_5, ask_lots_5,
+                buy_lots, sell_lots, trade_count, traded_ticks_lots,
+            ) = step  # fmt: skip
+            if bid_ticks <= 0 or ask_ticks <= 0:
+                bid_ticks, ask_ticks = last_bid_ticks, last_ask_ticks
 
-    def _order_flow(self, bid_ticks: int, bid_lots: int, ask_ticks: int, ask_lots: int) -> int:
-        """Order-flow imbalance from the step before to this one, lots (Cont, Kukanov and Stoikov 2014, equation 4)."""
-        if bid_ticks > self._bid_ticks:
-            flow = bid_lots
-        elif bid_ticks < self._bid_ticks:
-            flow = -self._bid_lots
-        else:
-            flow = bid_lots - self._bid_lots
-        if ask_ticks < self._ask_ticks:
-            return flow - ask_lots
-        if ask_ticks > self._ask_ticks:
-            return flow + self._ask_lots
-        return flow - ask_lots + self._ask_lots
+            change = squared = flow = 0
+            moved = touched = False
+            if bid_ticks != last_bid_ticks or ask_ticks != last_ask_ticks:
+                moved = touched = True
+                last = last_bid_ticks, last_bid_lots, last_ask_ticks, last_ask_lots
+                flow = order_flow(bid_ticks, bid_lots, ask_ticks, ask_lots, *last)
+                change = bid_ticks + ask_ticks - mid
+                squared = change * change
+                squared_since += squared
+                mid += change
+                spread = ask_ticks - bid_ticks if ask_ticks > bid_ticks else 0
+                last_bid_ticks, last_bid_lots, last_ask_ticks, last_ask_lots = bid_ticks, bid_lots, ask_ticks, ask_lots
+            elif bid_lots != last_bid_lots or ask_lots != last_ask_lots:
+                touched = True
+                flow = bid_lots - last_bid_lots - ask_lots + last_ask_lots
+                last_bid_lots, last_ask_lots = bid_lots, ask_lots
+
+            since_step = 0.0
+            if receive_ns > last_ns:
+                seconds = (receive_ns - last_ns) * SECONDS_PER_NS
+                last_ns = receive_ns
+                since_step = log1p(1000.0 * seconds)
+                kept = exp(seconds * short_exponent)
+                squared_short *= kept
+                count_short *= kept
+                signed_short *= kept
+                kept = exp(seconds * medium_exponent)
+                squared_medium *= kept
+                trend *= kept
+
+            volume, trade = 0, NO_TRADE
+            if trade_count or buy_lots or sell_lots or traded_ticks_lots:
+                volume = buy_lots + sell_lots
+                trade = (volume, buy_lots - sell_lots, 2 * traded_ticks_lots)
+                signed_short += buy_lots - sell_lots
+                if trade_count:
+                    trade_ns = last_ns
+                    count_short += trade_count
+                    count_since += trade_count
+                    lots_since += volume
+
+            if receive_ns >= due_ns:
+                usual.sample(receive_ns, mid, spread, squared_since, count_since, lots_since)
+                squared_since = count_since = lots_since = 0
+                moved = touched = True
+                due_ns, known, per_reference, per_trend = usual.due_ns, usual.known, usual.per_reference, usual.per_trend
+                sigma_floor_squared, least_spread_ticks = usual.sigma_floor_squared, usual.least_spread_ticks
+                usual_count, usual_lots, trade_rate = usual.count_short, usual.lots_short, usual.trade_rate
+                usual_short, usual_medium, volatility_long = usual.squared_short, usual.squared_medium, usual.volatility_long
+            if touched:
+                depth = bid_lots + ask_lots
+                imbalance = (bid_lots - ask_lots) / depth if depth else 0.0
+                microprice = spread * imbalance * per_reference
+
+            place = steps % size
+            old_change, old_flow, old_depth, _, old_trade = window[place]
+            old_spread = window[place - spread_size][3]
+            window[place] = (change, flow, depth, spread, trade)
+            self.steps = steps = steps + 1
+            if not warm:
+                moved = True
+                count, per_root_count, per_pairs, per_spread_count = by_count[min(steps, size) - 1]
+                two_counts = 2 * count
+                deviation = sqrt((count * squares - changes * changes) * per_pairs)
+                self.warm = warm = steps >= settings.warm_steps and (last_ns - first_ns) * SECONDS_PER_NS >= settings.warm_seconds
+            if change or old_change:
+                squared_short += squared
+                squared_medium += squared
+                trend += change
+                changes += change - old_change
+                squares += squared - old_change * old_change
+                deviation = sqrt((count * squares - changes * changes) * per_pairs)
+            if trade is not old_trade:
+                old_traded, old_signed, old_twice_ticks_lots = old_trade
+                traded += volume - old_traded
+                signed += trade[1] - old_signed
+                twice_ticks_lots += trade[2] - old_twice_ticks_lots
+                trade_imbalance = signed / traded if traded else 0.0
+            if moved or spread != old_spread:
+                spreads += spread - old_spread
+                average_spread = spreads * per_spread_count
+                spread_contrast = (spread - average_spread) / (spread + average_spread) if average_spread else 0.0
+            if moved:
+                shown_spread = (spread if spread > least_spread_ticks else least_spread_ticks) * per_reference
+                relative_spread = log(2.0 * shown_spread) if shown_spread > NOTHING else 0.0
+            flows += flow - old_flow
+            depths += depth - old_depth
+            weight = weight * average_kept + 1.0
+            average_squared += (squared - average_squared) / weight
+            average_volume += (volume - average_volume) / weight
+
+            per_step = 1.0 / (sqrt(average_squared + sigma_floor_squared) or ENDLESS)
+            per_window = per_step * per_root_count
+            mid_return = change * per_step
+            return_mean = changes * per_window
+            return_std = deviation * per_step
+            vwap_deviation = (mid * traded - twice_ticks_lots) / traded * per_window if traded else 0.0
+            depth_5 = bid_lots_5 + ask_lots_5
+            flow_to_depth = asinh(two_counts * flows / depths) if depths else 0.0
+            trend_shown = trend * per_trend
+            since_trade = log1p((last_ns - trade_ns) * SECONDS_PER_NS * trade_rate) if last_ns != trade_ns else 0.0
+            lots_short = usual_lots + (signed_short if signed_short > 0.0 else -signed_short)
+            if known:
+                trade_intensity = (count_short - usual_count) / (count_short + usual_count)
+                signed_volume = signed_short / lots_short
+                volatility_short = (squared_short - usual_short) / (squared_short + usual_short)
+                volatility_medium = (squared_medium - usual_medium) / (squared_medium + usual_medium)
+            else:
+                trade_intensity = contrast(count_short, usual_count)
+                signed_volume = signed_short / lots_short if lots_short > NOTHING else 0.0
+                volatility_short = contrast(squared_short, usual_short)
+                volatility_medium = contrast(squared_medium, usual_medium)
+            row = [
+                trade_imbalance,
+                mid_return,
+                return_mean,
+                return_std,
+                vwap_deviation,
+                relative_spread,
+                spread_contrast,
+                log1p(volume / average_volume) if volume else 0.0,
+                imbalance,
+                (bid_lots_5 - ask_lots_5) / depth_5 if depth_5 else 0.0,
+                microprice,
+                flow_to_depth,
+                trade_intensity,
+                signed_volume,
+                volatility_short,
+                volatility_medium,
+                volatility_long,
+                trend_shown,
+                since_trade,
+                since_step,
+            ]
+            # Cheaper than ten comparisons; the others are within [-1, 1] or, the volume, below the least limit there may be.
+            if hypot(
+                mid_return, return_mean, return_std, vwap_deviation, relative_spread, microprice, flow_to_depth, trend_shown,
+                since_trade, since_step,
+            ) > limit:  # fmt: skip
+                row = clipped(row, limit)
+            step = yield row
+
+
+def clipped(row: list[float], limit: float) -> list[float]:
+    """Each value within the limit."""
+    return [value if -limit <= value <= limit else copysign(limit, value) for value in row]
+
+
+def order_flow(
+    bid_ticks: int,
+    bid_lots: int,
+    ask_ticks: int,
+    ask_lots: int,
+    last_bid_ticks: int,
+    last_bid_lots: int,
+    last_ask_ticks: int,
+    last_ask_lots: int,
+) -> int:
+    """Order-flow imbalance from the step before (`last_…`) to this one, lots (Cont, Kukanov and Stoikov 2014, equation 4)."""
+    if bid_ticks > last_bid_ticks:
+        flow = bid_lots
+    elif bid_ticks < last_bid_ticks:
+        flow = -last_bid_lots
+    else:
+        flow = bid_lots - last_bid_lots
+    if ask_ticks < last_ask_ticks:
+        return flow - ask_lots
+    if ask_ticks > last_ask_ticks:
+        return flow + last_ask_lots
+    return flow - ask_lots + last_ask_lots

@@ -1,10 +1,12 @@
 """The last rows of features as one contiguous float32 window, oldest first, that is never copied: each row is written twice, so
 that wherever the ring stands a whole window lies in one piece.
+
+Rows are written when a window is looked at. Most are pushed in the way of a quote, and few are ever looked at.
 """
 
 from __future__ import annotations
 
-import struct
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +16,9 @@ Window = npt.NDArray[np.float32]
 
 
 class FeatureRing:
-    """`rows` rows of `width` float32. Windows are views: they change with the next push, and are not to be written to."""
+    """`rows` rows of `width` float32. Windows are views that change when another is asked for, and are not to be written to."""
 
-    __slots__ = ("_buffer", "_bytes", "_mirror", "_next", "_pack", "_row_bytes", "_views", "pushed", "rows", "width")
+    __slots__ = ("_buffer", "_unwritten", "_views", "pushed", "rows", "width")
 
     def __init__(self, rows: int = 60, width: int = 20) -> None:
         if rows < 1 or width < 1:
@@ -25,15 +27,11 @@ class FeatureRing:
         self.width = width
         self.pushed = 0
         """Rows pushed since the start or the last reset."""
+        self._unwritten: deque[Sequence[float]] = deque(maxlen=rows)
         self._buffer = np.zeros((2 * rows, width), dtype=np.float32)
         window = self._buffer[:]
         window.flags.writeable = False
         self._views: list[Window] = [window[start : start + rows] for start in range(rows)]
-        self._bytes = memoryview(self._buffer).cast("B")  # type: ignore[arg-type]
-        self._pack = struct.Struct(f"={width}f").pack_into
-        self._row_bytes = 4 * width
-        self._mirror = rows * self._row_bytes
-        self._next = 0
 
     @property
     def filled(self) -> bool:
@@ -41,25 +39,27 @@ class FeatureRing:
         return self.pushed >= self.rows
 
     def push(self, values: Sequence[float]) -> None:
-        """Append a row. Raises `struct.error` for a row of another width."""
-        row = self._next
-        offset = row * self._row_bytes
-        end = offset + self._row_bytes
-        self._pack(self._bytes, offset, *values)
-        self._bytes[offset + self._mirror : end + self._mirror] = self._bytes[offset:end]
-        self._next = row + 1 if row + 1 < self.rows else 0
+        """Append a row, which must not be changed afterwards. Raises `ValueError` for a row of another width."""
+        if len(values) != self.width:
+            raise ValueError(f"a row of {len(values)} values for a ring of {self.width} columns")
+        self._unwritten.append(values)
         self.pushed += 1
 
     def window(self) -> Window:
         """The last `rows` rows [rows, width], oldest first; rows of zeros lead it until the ring is filled."""
-        return self._views[self._next]
+        rows, buffer, unwritten = self.rows, self._buffer, self._unwritten
+        for number, values in enumerate(unwritten, self.pushed - len(unwritten)):
+            place = number % rows
+            buffer[place] = buffer[place + rows] = values
+        unwritten.clear()
+        return self._views[self.pushed % rows]
 
     def recent(self) -> Window:
         """Only what was pushed, at most `rows` rows, oldest first."""
-        return self._views[self._next][self.rows - min(self.pushed, self.rows) :]
+        return self.window()[self.rows - min(self.pushed, self.rows) :]
 
     def reset(self) -> None:
         """Forget every row."""
+        self._unwritten.clear()
         self._buffer.fill(0.0)
-        self._next = 0
         self.pushed = 0

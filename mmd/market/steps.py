@@ -13,6 +13,8 @@ from mmd.market.feature_settings import FeatureSettings
 from mmd.types.market import MarketTrade, Side
 
 NO_STEP_YET = -(1 << 62)
+BUY = Side.BUY
+"""A look into the enumeration at each trade would cost more than all the rest."""
 
 
 class Touch(Protocol):
@@ -57,20 +59,16 @@ class StepBuilder:
         if not book.valid:
             self._seen = False
             return False
+        bid_ticks, bid_lots, ask_ticks, ask_lots = book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots
         if (
-            self._seen
-            and book.bid_lots == self._bid_lots
-            and book.ask_lots == self._ask_lots
-            and book.bid_ticks == self._bid_ticks
-            and book.ask_ticks == self._ask_ticks
+            bid_lots == self._bid_lots
+            and ask_lots == self._ask_lots
+            and bid_ticks == self._bid_ticks
+            and ask_ticks == self._ask_ticks
+            and self._seen
         ):
             return False
-        self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = (
-            book.bid_ticks,
-            book.bid_lots,
-            book.ask_ticks,
-            book.ask_lots,
-        )
+        self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = bid_ticks, bid_lots, ask_ticks, ask_lots
         self._seen = True
         if self._taken:
             self._begin()
@@ -80,12 +78,13 @@ class StepBuilder:
         """After a public trade. True: make a step now. Before the book is valid trades only accumulate."""
         if self._taken:
             self._begin()
-        if trade.aggressor is Side.BUY:
-            self.buy_lots += trade.lots
+        lots = trade.lots
+        if trade.aggressor is BUY:
+            self.buy_lots += lots
         else:
-            self.sell_lots += trade.lots
+            self.sell_lots += lots
         self.trade_count += 1
-        self.traded_ticks_lots += trade.price_ticks * trade.lots
+        self.traded_ticks_lots += trade.price_ticks * lots
         return self._seen and self._step(trade.receive_ns)
 
     def reset(self) -> None:
@@ -106,4 +105,5 @@ class StepBuilder:
 
     def _begin(self) -> None:
         self._taken = False
-        self.buy_lots = self.sell_lots = self.trade_count = self.traded_ticks_lots = 0
+        if self.trade_count:
+            self.buy_lots = self.sell_lots = self.trade_count = self.traded_ticks_lots = 0

@@ -1,8 +1,8 @@
-"""What fades with receive time: how much the mid moves, how often and how much is traded, over half-lives of seconds to minutes.
+"""What is usual: how much the mid moves, how often and how much is traded, over half-lives of seconds to minutes.
 
-`Usual` is brought up to date at samples, about once a second, and holds the units in which features are measured; `Recent` moves
-with each step. A fading sum weighs by 0.5^(age / half-life); divided by the integral of that weight over the time since the start
-it is a rate, unbiased from the first moment on. Nothing here reads a clock: time is what the events bring.
+It is brought up to date at samples, about once a second, and gives the units in which features are measured. A fading sum weighs by
+0.5^(age / half-life); divided by the integral of that weight over the time since the start it is a rate, unbiased from the first
+moment on. Nothing here reads a clock: time is what the events bring.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Usual:
     """
 
     __slots__ = (
-        "_count", "_first_ns", "_last_ns", "_lots", "_mid", "_per_baseline", "_per_long", "_per_medium", "_per_short", "_per_sigma",
-        "_sample_ns", "_sampled", "_settings", "_squared_baseline", "_squared_long", "_trend_seconds", "_weight", "count_short",
-        "due_ns", "least_spread_ticks", "lots_short", "pending_count", "pending_lots", "pending_squared", "per_reference",
-        "per_trend", "sigma_floor_squared", "spread_ticks", "squared_medium", "squared_short", "trade_rate", "variance",
-        "volatility_long",
+        "_count", "_first_ns", "_last_ns", "_lots", "_mid", "_pending_count", "_pending_lots", "_pending_squared", "_per_baseline",
+        "_per_long", "_per_medium", "_per_short", "_per_sigma", "_sample_ns", "_sampled", "_settings", "_squared_baseline",
+        "_squared_long", "_trend_seconds", "_weight", "count_short", "due_ns", "known", "least_spread_ticks", "lots_short",
+        "per_reference", "per_trend", "sigma_floor_squared", "spread_ticks", "squared_medium", "squared_short", "trade_rate",
+        "variance", "volatility_long",
     )  # fmt: skip
 
     def __init__(self, settings: FeatureSettings) -> None:
@@ -50,8 +50,7 @@ class Usual:
         self._sampled = self._squared_long = self._squared_baseline = self._count = self._lots = self._weight = 0.0
         self.due_ns = NEVER
         """The next step at or after this receive time, UTC ns, is a sample."""
-        self.pending_squared = self.pending_count = self.pending_lots = 0
-        """Since the last sample: the mid's squared changes from step to step, half-ticks squared; trades; lots traded."""
+        self._pending_squared = self._pending_count = self._pending_lots = 0
         self.variance = 0.0
         """Of the mid, half-ticks squared per second; 0 before the second sample, as the usual sums are."""
         self.spread_ticks = 0.0
@@ -59,15 +58,23 @@ class Usual:
         self.least_spread_ticks = self.sigma_floor_squared = self.per_reference = self.per_trend = 0.0
         """Units of features: `per_…` are reciprocals of volatilities in half-ticks."""
         self.squared_short = self.squared_medium = self.count_short = self.lots_short = 0.0
-        """What `Recent` has in a market that goes on as it has done over the long (trades) and baseline (squares) half-life."""
+        """What fading sums over the short and the medium half-life are in a market that goes on as it has done over the long
+        (trades) and baseline (the mid's squared changes from step to step) half-life."""
+        self.known = False
+        """Whether these four are all above `NOTHING`."""
         self.trade_rate = 0.0
         """Trades per second, long half-life."""
         self.volatility_long = 0.0
         """Contrast of the mid's squared changes over the long half-life with those over the baseline's."""
 
-    def sample(self, receive_ns: int, mid: int, spread: int) -> None:
-        """A step at or after `due_ns`, once its change and trades are pending; mid in half-ticks, spread in ticks."""
+    def sample(self, receive_ns: int, mid: int, spread: int, squared: int, count: int, lots: int) -> None:
+        """A step at or after `due_ns`; mid in half-ticks, spread in ticks. Of the steps since the last sample, this one included:
+        the mid's squared changes, half-ticks squared; trades; lots traded. Those of the first sample count from the second on.
+        """
         settings = self._settings
+        self._pending_squared += squared
+        self._pending_count += count
+        self._pending_lots += lots
         if self.due_ns == NEVER:
             self._first_ns = receive_ns
         else:
@@ -80,6 +87,7 @@ class Usual:
         self.sigma_floor_squared = floor = (2.0 * settings.sigma_floor_spreads * self.spread_ticks) ** 2
         self.per_reference = 1.0 / (sqrt(self.variance * settings.reference_seconds + floor) or ENDLESS)
         self.per_trend = 1.0 / (sqrt(self.variance * self._trend_seconds + floor) or ENDLESS)
+        self.known = min(self.count_short, self.lots_short, self.squared_short, self.squared_medium) > NOTHING
 
     def sigma_ticks(self, horizon_seconds: float) -> float:
         """Volatility of the mid over a horizon, ticks."""
@@ -90,11 +98,11 @@ class Usual:
         self._weight *= kept
         self._sampled = self._sampled * kept + change * change
         kept = exp(-seconds * self._per_long)
-        self._squared_long = self._squared_long * kept + self.pending_squared
-        self._count = self._count * kept + self.pending_count
-        self._lots = self._lots * kept + self.pending_lots
-        self._squared_baseline = self._squared_baseline * exp(-seconds * self._per_baseline) + self.pending_squared
-        self.pending_squared = self.pending_count = self.pending_lots = 0
+        self._squared_long = self._squared_long * kept + self._pending_squared
+        self._count = self._count * kept + self._pending_count
+        self._lots = self._lots * kept + self._pending_lots
+        self._squared_baseline = self._squared_baseline * exp(-seconds * self._per_baseline) + self._pending_squared
+        self._pending_squared = self._pending_count = self._pending_lots = 0
         self.variance = self._sampled / weighted_seconds(since_first, self._per_sigma)
         long = weighted_seconds(since_first, self._per_long)
         short = weighted_seconds(since_first, self._per_short)
@@ -105,32 +113,6 @@ class Usual:
         self.trade_rate = self._count / long
         self.count_short = self.trade_rate * short
         self.lots_short = self._lots / long * short
-
-
-class Recent:
-    """Fading sums that move with each step: trades and squared changes (short half-life), changes and their squares (medium)."""
-
-    __slots__ = ("_per_medium", "_per_short", "count_short", "signed_short", "squared_medium", "squared_short", "trend")
-
-    def __init__(self, settings: FeatureSettings) -> None:
-        short, medium, _, _ = settings.half_lives_seconds
-        self._per_short, self._per_medium = -log(2.0) / short, -log(2.0) / medium
-        self.squared_short = self.squared_medium = 0.0
-        """Of the mid's squared changes from step to step, half-ticks squared."""
-        self.count_short = self.signed_short = 0.0
-        """Of trades, and of lots bought less sold."""
-        self.trend = 0.0
-        """Of the mid's changes, half-ticks: the mid less its fading average."""
-
-    def step(self, seconds: float, change: int, squared: int, count: int, signed_lots: int) -> None:
-        """One step more, so many seconds (not below 0) after the one before."""
-        kept = exp(seconds * self._per_short)
-        self.squared_short = self.squared_short * kept + squared
-        self.count_short = self.count_short * kept + count
-        self.signed_short = self.signed_short * kept + signed_lots
-        kept = exp(seconds * self._per_medium)
-        self.squared_medium = self.squared_medium * kept + squared
-        self.trend = self.trend * kept + change
 
 
 def weighted_seconds(seconds: float, per_second: float) -> float:

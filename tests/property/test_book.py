@@ -70,7 +70,14 @@ class Exchange:
         return DepthSnapshot("X", update_id, update_id, tuple(bids), tuple(asks))
 
 
+def check_sums(book: OrderBook, count: int) -> None:
+    """Sums of lots are kept from call to call with the same count; they must never differ from the levels' own."""
+    bids, asks = book.levels(Side.BUY, count), book.levels(Side.SELL, count)
+    assert book.best_lots(count) == (sum(lots for _, lots in bids), sum(lots for _, lots in asks))
+
+
 def check(book: OrderBook, exchange: Exchange) -> None:
+    check_sums(book, 5)
     if not book.valid:
         assert book.invalid_reason
         return
@@ -149,6 +156,8 @@ def test_whenever_valid_the_book_is_the_exchanges_own(futures: bool, actions: li
         act(action, exchange, book, line, delivered)
         check(book, exchange)
     recovers(exchange, book)
+    for count in (0, 1, 3, 50):
+        check_sums(book, count)
 
 
 def recovers(exchange: Exchange, book: OrderBook) -> None:
@@ -182,6 +191,7 @@ def test_a_bounded_book_is_right_up_to_its_horizon_or_invalid(changes: list[tupl
             book.on_depth_snapshot(exchange.snapshot(exchange.update_id))
         assert len(book.levels(Side.BUY, 500)) <= kept
         assert len(book.levels(Side.SELL, 500)) <= kept
+        check_sums(book, 21)
         if book.valid:
             bids, asks = exchange.sides()
             assert (book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots) == (*bids[0], *asks[0])

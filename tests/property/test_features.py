@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from mmd.market.features import MarketFeatures
 from mmd.market.ring import FeatureRing
 from mmd.market.steps import StepBuilder, Touch
 from mmd.types.market import MarketTrade, Side
+from tests.unit.market.feature_reference import COLUMNS, reference
 
 Step = tuple[int, int, int, int, int, int, int, int, int, int, int]
 GAPS_NS = st.one_of(
@@ -81,17 +83,62 @@ def test_units_do_not_matter(raw: list[Step], tick: int, lot: int) -> None:
     np.testing.assert_allclose(rows_of(other), rows_of(steps), rtol=0, atol=1e-9)
 
 
-@given(st.lists(st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3), max_size=40), st.integers(1, 12))
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 1, 10**6, 10**9, 3 * 10**9, 40 * 10**9]),
+        st.sampled_from(["nothing", "nothing", "bid_lots", "ask_lots", "bid_ticks", "ask_ticks"]),
+        st.integers(-3, 3),
+        st.integers(0, 4),
+        st.integers(0, 4),
+    ),
+    min_size=25,
+    max_size=60,
+)
+"""Gap, what of the touch changes and by how much, lots bought and sold: much of it leaves much as it was."""
+SOON_WARM = FeatureSettings(warm_steps=20, warm_seconds=0.0)
+
+
+def steps_of(moves: list[tuple[int, str, int, int, int]]) -> pd.DataFrame:
+    now, touch, rows = 1_700_000_000_000_000_000, {"bid_ticks": 1_000, "bid_lots": 9, "ask_ticks": 1_003, "ask_lots": 9}, []
+    for gap, name, by, buy, sell in moves:
+        now += gap
+        if name != "nothing":
+            touch[name] = max(touch[name] + by, 0)
+        depth = {"bid_lots_5": 3 * touch["bid_lots"] + gap % 7, "ask_lots_5": 4 * touch["ask_lots"]}
+        traded = {"buy_lots": buy, "sell_lots": sell, "trade_count": int(buy > 0) + int(sell > 0)}
+        amount = buy * touch["ask_ticks"] + sell * touch["bid_ticks"]
+        rows.append({"receive_ns": now, **touch, **depth, **traded, "traded_ticks_lots": amount})
+    return pd.DataFrame(rows)[list(COLUMNS)]
+
+
+@given(MOVES)
 @settings(max_examples=60, deadline=None)
-def test_the_ring_holds_the_last_rows(rows: list[list[float]], size: int) -> None:
+def test_what_is_not_computed_again_is_what_it_would_be(moves: list[tuple[int, str, int, int, int]]) -> None:
+    """Rows leave out what did not change; the whole table computed at once, with pandas, knows nothing of that."""
+    steps = steps_of(moves)
+    features, expected = MarketFeatures(SOON_WARM), reference(steps)
+    rows = [features.update(*step) for step in steps.itertuples(index=False, name=None)]
+    assert features.warm
+    difference = np.abs(np.array(rows) - expected.to_numpy()).max(axis=0)
+    assert not {name: worst for name, worst in zip(MarketFeatures.NAMES, difference, strict=True) if not worst <= 1e-9}
+
+
+RING_ROW = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3)
+
+
+@given(st.lists(st.tuples(RING_ROW, st.booleans()), max_size=40), st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_the_ring_holds_the_last_rows_however_often_one_looks(pushes: list[tuple[list[float], bool]], size: int) -> None:
     ring = FeatureRing(size, 3)
-    for row in rows:
+    rows: list[list[float]] = []
+    for row, look in [*pushes, ([0.5, 1.5, 2.5], True)]:
         ring.push(row)
-    expected = np.zeros((size, 3), dtype=np.float32)
-    if rows:
-        expected[-min(size, len(rows)) :] = rows[-size:]
-    np.testing.assert_array_equal(ring.window(), expected)
-    assert len(ring.recent()) == min(size, len(rows))
+        rows.append(row)
+        if look:
+            expected = np.zeros((size, 3), dtype=np.float32)
+            expected[-min(size, len(rows)) :] = rows[-size:]
+            np.testing.assert_array_equal(ring.window(), expected)
+            np.testing.assert_array_equal(ring.recent(), expected[-min(size, len(rows)) :])
 
 
 CHANGES = st.lists(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 import pytest
 
@@ -38,10 +36,21 @@ def test_the_window_is_a_contiguous_read_only_view() -> None:
     assert np.shares_memory(window, ring.window())
 
 
+def test_rows_that_nobody_looks_at_are_not_kept_beyond_the_window() -> None:
+    ring = FeatureRing(rows=3, width=2)
+    for number in range(1_000):
+        ring.push([float(number), 1.0])
+    assert len(ring._unwritten) == 3
+    assert ring.window()[:, 0].tolist() == [997.0, 998.0, 999.0]
+    assert not ring._unwritten
+
+
 def test_reset_forgets() -> None:
     ring = FeatureRing(rows=3, width=2)
     for number in range(5):
         ring.push([float(number), 1.0])
+    ring.window()
+    ring.push([5.0, 1.0])
     ring.reset()
     assert (ring.pushed, ring.filled) == (0, False)
     assert not ring.window().any()
@@ -52,7 +61,7 @@ def test_reset_forgets() -> None:
 
 def test_a_row_of_another_width_is_refused() -> None:
     ring = FeatureRing(rows=3, width=2)
-    with pytest.raises(struct.error):
+    with pytest.raises(ValueError, match="a row of 1 values for a ring of 2 columns"):
         ring.push([1.0])
     assert ring.pushed == 0
     with pytest.raises(ValueError, match="at least 1"):
