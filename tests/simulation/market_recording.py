@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+from mmd.mock.simulation.stylised_facts import Aggressors, StylisedFacts, Touches, measure
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -93,3 +94,20 @@ def returns_bps(recording: SymbolRecording, end_ns: int, step_ns: int = SECOND_N
 def autocorrelation(values: Floats, lag: int = 1) -> float:
     """Correlation of a series with itself `lag` rows later."""
     return float(np.corrcoef(values[lag:], values[:-lag])[0, 1])
+
+
+def simulated_facts(seed: int, seconds: int, parameters: SimulationParameters | None = None) -> dict[str, StylisedFacts]:
+    """Stylised facts of each symbol of one simulated market, its first five seconds left out."""
+    recorder, market = simulated(seed, seconds, parameters)
+    facts = {}
+    for symbol, recording in recorder.recordings.items():
+        touches = np.array(recording.touches, dtype=np.int64)
+        columns = [touches[:, column].astype(np.float64) for column in range(1, 5)]
+        aggressors = np.array(recording.aggressors, dtype=np.int64)
+        facts[symbol] = measure(
+            Touches(touches[:, 0], *columns),
+            Aggressors(aggressors[:, 0], aggressors[:, 1].astype(np.float64)),
+            START_NS + 5 * SECOND_NS,
+            market.now_ns,
+        )
+    return facts

@@ -84,7 +84,7 @@ def _default_symbols() -> tuple[SymbolParameters, ...]:
         SymbolParameters(
             symbol="BTCUSDT",
             opening_price=60_000,
-            step_ticks=30,
+            step_ticks=18,
             order_size=0.012,
             order_size_max=8,
             limit_size=0.04,
@@ -92,7 +92,7 @@ def _default_symbols() -> tuple[SymbolParameters, ...]:
         ),
         SymbolParameters(
             symbol="ETHUSDT",
-            opening_price=3_400,
+            opening_price=3_500,
             step_ticks=2,
             order_size=0.12,
             order_size_max=100,
@@ -152,8 +152,8 @@ def _default_informed() -> tuple[InformedParameters, ...]:
 
 # Expected children of each kind by each kind (rows cause, columns follow): buy, sell, bid, ask, cancelled bid, cancelled ask.
 _DEFAULT_CHILDREN = (
-    (0.58, 0.03, 0.30, 0.15, 0.05, 0.25),
-    (0.03, 0.58, 0.15, 0.30, 0.25, 0.05),
+    (0.66, 0.01, 0.30, 0.15, 0.05, 0.25),
+    (0.01, 0.66, 0.15, 0.30, 0.25, 0.05),
     (0.02, 0.00, 0.25, 0.08, 0.10, 0.05),
     (0.00, 0.02, 0.08, 0.25, 0.05, 0.10),
     (0.00, 0.03, 0.12, 0.05, 0.20, 0.06),
@@ -187,13 +187,13 @@ class SimulationParameters(BaseModel):
     slow_volatility_seconds: float = Field(default=1_200.0, gt=0, description="time in which the slow part reverts, s")
     price_reversion_hours: float = Field(default=24.0, gt=0, description="time in which the price returns to its opening, hours")
 
-    market_order_rate: float = Field(default=1.3, gt=0, description="market orders of one side that nothing excited, 1/s")
+    market_order_rate: float = Field(default=0.95, gt=0, description="market orders of one side that nothing excited, 1/s")
     limit_order_rate: float = Field(default=2.0, gt=0, description="limit orders of one side that nothing excited, 1/s")
     limit_order_seconds: float = Field(default=16.0, gt=0, description="mean life of a noise trader's limit order, s")
     children: tuple[tuple[float, ...], ...] = Field(
         default=_DEFAULT_CHILDREN, description="Hawkes branching matrix, expected children per event"
     )
-    excitation_seconds: float = Field(default=0.8, gt=0, description="mean time from an event to its children, s")
+    excitation_seconds: float = Field(default=0.6, gt=0, description="mean time from an event to its children, s")
     protection_bps: float = Field(default=4.0, gt=0, description="a market order goes no further than this from the touch, bps")
     improve_share: float = Field(
         default=0.15, ge=0, le=1, description="share of limit orders that improve the touch where the spread has room"

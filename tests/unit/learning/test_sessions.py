@@ -21,7 +21,7 @@ SECOND_NS = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def events() -> list[MarketEvent]:
-    return list(simulated_events(5, 40.0, "ETHUSDT"))
+    return list(simulated_events(5, 60.0, "ETHUSDT"))
 
 
 def recorded(events: list[MarketEvent]) -> list[Session]:
