@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mmd.exchanges.binance.market_frames import depth_frame, touch_frame, trade_frame
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
 from mmd.types.instrument import Instrument
-from mmd.types.market import DepthSnapshot
+from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, MarketTrade, Side, TouchUpdate
 
 SYMBOL = "BTCUSDT"
 START_NS = 1_700_000_000_000_000_000
@@ -42,42 +43,28 @@ def simulated_frames(seconds: float, seed: int = 1) -> Frames:
             return
         for event in events:
             if isinstance(event, TradePrint):
-                frames.append((time_ns, trade_frame(instrument, event, time_ns)))
+                aggressor = Side.SELL if event.buyer_is_maker else Side.BUY
+                trade = MarketTrade(symbol, time_ns, time_ns, event.trade_id, event.price_ticks, event.lots, aggressor)
+                frames.append((time_ns, trade_frame(instrument, trade)))
         touch = engine.touch(SYMBOL)
         if touch[1:] != last[0]:
             last[0] = touch[1:]
-            frames.append((time_ns, touch_frame(instrument, *touch)))
+            frames.append((time_ns, touch_frame(instrument, TouchUpdate(symbol, time_ns, 0, *touch))))
 
     end_ns = START_NS + round(seconds * SECOND_NS)
     while market.now_ns < end_ns:
         market.advance(market.now_ns + 100 * MS, sink)
         changes = engine.take_depth_changes(SYMBOL)
         if changes is not None:
-            levels = [
-                ",".join(f'["{instrument.price_text(ticks)}","{instrument.quantity_text(lots)}"]' for ticks, lots in side)
-                for side in (changes.bids, changes.asks)
-            ]
-            text = (
-                f'{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":{market.now_ns // MS},"s":"{SYMBOL}",'
-                f'"U":{changes.first_update_id},"u":{changes.final_update_id},"b":[{levels[0]}],"a":[{levels[1]}]}}}}'
+            diff = DepthUpdate(
+                SYMBOL,
+                market.now_ns,
+                market.now_ns,
+                changes.first_update_id,
+                changes.final_update_id,
+                NO_UPDATE_ID,
+                tuple(changes.bids),
+                tuple(changes.asks),
             )
-            frames.append((market.now_ns, text.encode()))
+            frames.append((market.now_ns, depth_frame(instrument, diff)))
     return Frames(instrument, snapshot, tuple(frames))
-
-
-def touch_frame(instrument: Instrument, update_id: int, bid: int, bid_lots: int, ask: int, ask_lots: int) -> bytes:
-    """A combined-stream bookTicker frame."""
-    return (
-        f'{{"stream":"btcusdt@bookTicker","data":{{"u":{update_id},"s":"{SYMBOL}","b":"{instrument.price_text(bid)}",'
-        f'"B":"{instrument.quantity_text(bid_lots)}","a":"{instrument.price_text(ask)}","A":"{instrument.quantity_text(ask_lots)}"}}}}'
-    ).encode()
-
-
-def trade_frame(instrument: Instrument, print_: TradePrint, time_ns: int) -> bytes:
-    """A combined-stream trade frame."""
-    maker = "true" if print_.buyer_is_maker else "false"
-    return (
-        f'{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{time_ns // MS},"s":"{SYMBOL}","t":{print_.trade_id},'
-        f'"p":"{instrument.price_text(print_.price_ticks)}","q":"{instrument.quantity_text(print_.lots)}","T":{time_ns // MS},'
-        f'"m":{maker},"M":true}}}}'
-    ).encode()

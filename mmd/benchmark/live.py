@@ -104,7 +104,7 @@ async def _run(url: str, wish: str, on_frame: Callable[[WSTransport, bytes], Non
 async def _flood(url: str, count: int) -> float:
     """Messages a second on one core through decoder, book and features, without quotes."""
     session = _session(None)
-    decode, on_event = session.decoder.decode, session.trader.on_event
+    decode, on_event = session.decode, session.trader.on_event
     times = [0, 0]
 
     def take(_transport: WSTransport, message: bytes) -> None:

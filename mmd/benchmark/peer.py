@@ -17,9 +17,10 @@ import msgspec
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from mmd.benchmark.frames import touch_frame
 from mmd.daemon.latency import LatencyHistogram
+from mmd.exchanges.binance.market_frames import touch_frame
 from mmd.mock.instruments import listed
+from mmd.types.market import TouchUpdate
 
 BASE_TICKS = 6_000_000
 STEP_TICKS = 100
@@ -63,9 +64,9 @@ class Peer(WSListener):
         for number in range(count):
             # A swing wide enough that both quotes must follow each tick.
             bid = BASE_TICKS + (number % 2) * STEP_TICKS
-            self._frames.append(
-                touch_frame(instrument, FIRST_UPDATE_ID + number, bid, 1000 + number % 7, bid + SPREAD_TICKS, 900 + number % 5)
-            )
+            touch = (bid, 1000 + number % 7, bid + SPREAD_TICKS, 900 + number % 5)
+            event = TouchUpdate(instrument.symbol, 0, 0, FIRST_UPDATE_ID + number, *touch)
+            self._frames.append(touch_frame(instrument, event))
 
     async def _run(self, rate: float) -> None:
         begin = perf_counter_ns()

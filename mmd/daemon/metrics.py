@@ -24,7 +24,7 @@ from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.exchanges.adapter import AdapterCounters
-from mmd.types.report import SymbolReport, TraderReport
+from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
 
 SECOND_NS = 1e9
@@ -110,6 +110,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the quote made, its orders written if any."),
     Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
     *_adapter_metrics(),
+    Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
     Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
     Metric("mmd_checkpoints_total", "counter", "Checkpoints written."),
@@ -133,6 +134,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     watchdog: StallWatchdog
     collection: CollectionSchedule
     started_ns: int
+    shadow_ticks: LatencyHistogram
 
 
 class DaemonCollector(Collector):
@@ -152,6 +154,8 @@ class DaemonCollector(Collector):
         _trader(families, report)
         for symbol in report.symbols:
             _symbol(families, symbol)
+        for watched in report.watched:
+            _feed(families, watched)
         _latencies(families, self._sources)
         _adapter(families, self._sources.counters)
         _process(families, self._sources)
@@ -225,12 +229,11 @@ def _trader(families: Families, report: TraderReport) -> None:
             _put(families, name, value, label)
 
 
-def _symbol(families: Families, line: SymbolReport) -> None:
+def _feed(families: Families, line: SymbolReport | WatchedReport) -> None:
+    """What a quoted and a watched symbol have alike."""
     for name, value in (
         ("mmd_ticks_total", line.ticks),
         ("mmd_steps_total", line.steps),
-        ("mmd_quotes_total", line.quotes),
-        ("mmd_fills_total", line.fills),
         ("mmd_sequence_gaps_total", line.sequence_gaps),
         ("mmd_resyncs_total", line.resyncs),
         ("mmd_book_valid", line.book_valid),
@@ -238,6 +241,17 @@ def _symbol(families: Families, line: SymbolReport) -> None:
         ("mmd_feed_lag_seconds", line.feed_lag_ns / SECOND_NS),
         ("mmd_bid_price", line.bid),
         ("mmd_ask_price", line.ask),
+    ):
+        _put(families, name, value, line.symbol)
+    for label, number in line.features.items():
+        _put(families, "mmd_feature_value", number, line.symbol, label)
+
+
+def _symbol(families: Families, line: SymbolReport) -> None:
+    _feed(families, line)
+    for name, value in (
+        ("mmd_quotes_total", line.quotes),
+        ("mmd_fills_total", line.fills),
         ("mmd_position_base", line.position),
         ("mmd_pnl_quote", line.pnl),
         ("mmd_realised_pnl_quote", line.realised),
@@ -247,7 +261,6 @@ def _symbol(families: Families, line: SymbolReport) -> None:
         _put(families, name, value, line.symbol)
     for name, values in (
         ("mmd_markout_bps", line.markouts_bps),
-        ("mmd_feature_value", line.features),
         ("mmd_prediction_value", line.predictions),
     ):
         for label, number in values.items():
@@ -273,6 +286,7 @@ def _latencies(families: Families, sources: ProcessSources) -> None:
         _put_histogram(families, "mmd_stage_seconds", sources.stages.stages[stage], (stage.name.lower(),))
     _put_histogram(families, "mmd_tick_to_quote_seconds", sources.stages.tick_to_quote)
     _put_histogram(families, "mmd_tick_to_order_seconds", sources.stages.tick_to_order)
+    _put_histogram(families, "mmd_shadow_tick_seconds", sources.shadow_ticks)
     _put_histogram(families, "mmd_loop_lag_seconds", sources.loop_lag)
 
 

@@ -24,6 +24,7 @@ from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.metrics import ProcessSources
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.settings import Settings
+from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
 from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder, adapter_factory
@@ -115,10 +116,13 @@ class Daemon:
             clock_ns=time.time_ns,
             on_failure=self._on_adapter_failure,
             random=random.Random(),
+            reference_symbols=settings.reference_symbols,
         )
         self._undo.push_async_callback(self.adapter.close)
-        core = self._make_core(await self.adapter.load_instruments(), checkpoint, halt)
+        bundle, predictors = self._load_networks(await self.adapter.load_instruments())
+        core = self._make_core(bundle, predictors, checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
+        shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
         sources = ProcessSources(
             self.dispatcher,
             self.adapter.counters,
@@ -127,6 +131,7 @@ class Daemon:
             self._watchdog,
             self._collection,
             self._started_ns,
+            shadow_ticks,
         )
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
@@ -142,10 +147,23 @@ class Daemon:
         if halt is not None and halt.halted:
             log.warning("starting halted: nothing is quoted until `mmd resume`", reason=halt.reason, actor=halt.actor)
 
-    def _make_core(
-        self, instruments: Mapping[str, Instrument], checkpoint: Mapping[str, Any] | None, halt: HaltRecord | None
-    ) -> Trader:
+    def _load_networks(self, instruments: Mapping[str, Instrument]) -> tuple[Bundle | None, dict[str, QuotePredictor]]:
         settings = self._settings
+        if settings.quoting.strategy != "neural":
+            return None, {}
+        quoted = [symbol for symbol in instruments if symbol in settings.symbols]
+        bundle, predictors = load_networks(settings.networks.bundle, quoted, settings.networks.runtime)
+        log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
+        return bundle, predictors
+
+    def _make_core(
+        self,
+        bundle: Bundle | None,
+        predictors: Mapping[str, QuotePredictor],
+        checkpoint: Mapping[str, Any] | None,
+        halt: HaltRecord | None,
+    ) -> Trader:
+        settings, instruments = self._settings, self.adapter.instruments
         config = TraderConfig(
             mode=settings.mode,
             session=base36(self._started_ns // 1_000_000),
@@ -156,12 +174,8 @@ class Daemon:
             reconciliation=settings.reconciliation,
             gate=settings.networks.gate,
             session_gap_seconds=settings.networks.session_gap_seconds,
+            reference_symbols=settings.reference_symbols,
         )
-        bundle: Bundle | None = None
-        predictors: dict[str, QuotePredictor] = {}
-        if settings.quoting.strategy == "neural":
-            bundle, predictors = load_networks(settings.networks.bundle, instruments, settings.networks.runtime)
-            log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
         try:
             return Trader(
                 config, instruments, checkpoint=checkpoint, halt=halt, stages=self._stages, bundle=bundle, predictors=predictors
@@ -172,6 +186,27 @@ class Daemon:
             raise CheckpointError(
                 f"checkpoint {self._checkpoint.path} does not fit this program ({type(error).__name__}: {error})"
             ) from error
+
+    def _start_shadow_ticks(
+        self, core: Trader, bundle: Bundle | None, predictors: Mapping[str, QuotePredictor]
+    ) -> LatencyHistogram:
+        """Where they are wanted and possible; the histogram of what each took."""
+        wire, interval_ms = self.adapter.rehearsal(), self._settings.process.shadow_tick_ms
+        if wire is None or not interval_ms:
+            return LatencyHistogram()
+        shadow_ticks = ShadowTicks(
+            core.desks,
+            wire,
+            self._settings.quoting,
+            bundle,
+            predictors,
+            interval_seconds=interval_ms / 1000,
+            clock_ns=time.time_ns,
+            last_batch_ns=lambda: self.dispatcher.last_batch_ns,
+        )
+        shadow_ticks.start()
+        self._undo.callback(shadow_ticks.stop)
+        return shadow_ticks.took
 
     def _start_pulse(self, on_report: ReportListener | None) -> None:
         parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)

@@ -100,6 +100,13 @@ class ProcessSettings(BaseModel):
     stall_seconds: float = Field(
         10.0, gt=0, le=300, description="An event loop that has not turned for so long is halted by the watchdog, seconds."
     )
+    shadow_tick_ms: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Silence of the market data after which a made-up tick keeps the path of real ones warm, again and again, ms; "
+        "0: never. It costs a tenth of a core or two and about halves the latency of a quiet market.",
+    )
     collect_interval_seconds: float = Field(
         10.0, gt=0, le=3600, description="Time between two garbage collections, made when the market is quiet, seconds."
     )
@@ -113,6 +120,9 @@ class Settings(BaseModel):
     mode: Mode = Field("mock", description="Where orders go: our mock exchange, Spot Testnet or Demo Mode. Never real money.")
     venue: str = Field("binance", min_length=1, description="Exchange adapter, by its entry point in `mmd.exchanges`.")
     symbols: tuple[str, ...] = Field(("BTCUSDT",), min_length=1, description="Symbols to quote, separated by commas.")
+    reference_symbols: tuple[str, ...] = Field(
+        (), description="Symbols whose market is followed but never quoted, separated by commas: they tell of the quoted ones."
+    )
     state_dir: Path = Field(Path("state"), description="Directory of latch, checkpoint and lock. Each account needs its own.")
     client_order_id_prefix: str = Field(
         "mmd", pattern=r"^[A-Za-z0-9_]{1,12}$", description="Begins every client order id: by it our orders are told from others'."
@@ -146,12 +156,12 @@ class Settings(BaseModel):
             raise ValueError(f"mode {value!r} is refused: {why}. Set mode to mock (our own exchange), testnet or demo")
         return value
 
-    @field_validator("symbols", mode="before")
+    @field_validator("symbols", "reference_symbols", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("symbols")
+    @field_validator("symbols", "reference_symbols")
     @classmethod
     def _plausible(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for symbol in value:
@@ -160,6 +170,13 @@ class Settings(BaseModel):
         if len(set(value)) != len(value):
             raise ValueError("a symbol is named twice")
         return value
+
+    @model_validator(mode="after")
+    def _quoted_or_watched(self) -> Settings:
+        both = sorted(set(self.symbols) & set(self.reference_symbols))
+        if both:
+            raise ValueError(f"{', '.join(both)}: in symbols and in reference_symbols; a symbol is quoted or only watched")
+        return self
 
     @model_validator(mode="after")
     def _mode_fits_venue(self) -> Settings:

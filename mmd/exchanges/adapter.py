@@ -113,6 +113,19 @@ class AdapterCounters:
     rate_limited: int = 0
 
 
+class WireRehearsal(Protocol):
+    """A venue's wire without the venue: what the daemon's shadow ticks run through so that the real path stays warm."""
+
+    def frame(self, event: TouchUpdate | MarketTrade | DepthUpdate) -> bytes:
+        """The frame that would bring this event."""
+
+    def decode(self, frame: bytes, receive_ns: int) -> Event | None:
+        """By the code that decodes the venue's frames."""
+
+    def encode(self, command: OrderCommand, request_id: int, timestamp_ms: int) -> bytes:
+        """By the code that encodes requests, signed with a key that is good for nothing."""
+
+
 class ExchangeAdapter(Protocol):
     """One venue. `instruments` is filled by `load_instruments` (which `start` calls when it has not been)."""
 
@@ -143,6 +156,9 @@ class ExchangeAdapter(Protocol):
         Asked over a connection of its own with a fresh request, so that it works before `start` and after every channel
         has failed; nothing of it reaches the sink. Raises `AuditError` when the venue cannot be asked.
         """
+
+    def rehearsal(self) -> WireRehearsal | None:
+        """A wire to rehearse on, once the instruments were loaded; None where the venue's wire cannot be rehearsed."""
 
     async def close(self) -> None:
         """Close every connection and end every task. No event is delivered afterwards."""

@@ -119,9 +119,9 @@ class QuotePredictor:
         self.position_signal = position_signal.item()
         self.steps += 1
 
-    def shadow_step(self) -> None:
-        """The same work on the same inputs, to keep caches warm in a quiet market: nothing that can be read changes."""
-        self._invoke()
+    def rehearsing(self) -> RehearsedPredictor:
+        """One that does the same work, to keep caches warm in a quiet market, and moves nothing of this one."""
+        return RehearsedPredictor(self)
 
     def reset(self) -> None:
         """Zeroes recurrent state, market row and count of steps; outputs become NaN, inventory stays. At resync, gap and swap."""
@@ -157,6 +157,26 @@ class QuotePredictor:
             own[0] = state[position : position + own.size]
             position += own.size
         self.steps = steps
+
+
+class RehearsedPredictor(QuotePredictor):
+    """Evaluates the real one's graph from wherever its recurrent state stands, and leaves that state and its inventory row alone.
+
+    Only the market row and the outputs are shared: both are overwritten at each real step before they are read.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, real: QuotePredictor) -> None:
+        self.card = real.card
+        self.runtime_name, self.runtime_version = real.runtime_name, real.runtime_version
+        self.refused_variants, self.variant_name = real.refused_variants, real.variant_name
+        self._session, self._invoke, self._outputs = real._session, real._invoke, real._outputs
+        self.market = real.market
+        self.inventory = real.inventory.copy()
+        self._states = ()
+        self.steps = self.rejected_rows = 0
+        self.price_change = self.optimal_spread = self.position_signal = nan
 
 
 def _signature_problem(session: TensorSession, card: Card) -> str | None:

@@ -16,6 +16,7 @@ from mmd.execution.order_state import OrderState
 from mmd.execution.tracker import OrderTracker
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
+from mmd.market.book import OrderBook
 from mmd.risk.limits import NS_PER_MS, nanoseconds
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
@@ -24,6 +25,7 @@ from mmd.trader.order_desk import OrderDesk
 from mmd.trader.reporting import build_report
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
+from mmd.trader.watched import WatchedSymbol
 from mmd.types.control import (
     Exit,
     HaltRecord,
@@ -101,6 +103,11 @@ class Trader:
         self.desks = {
             symbol: SymbolDesk(config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol))
             for symbol, instrument in instruments.items()
+            if symbol not in config.reference_symbols
+        }
+        self.watched = {
+            symbol: WatchedSymbol(instruments[symbol], config.risk, config.session_gap_seconds)
+            for symbol in config.reference_symbols
         }
         self.bundle = bundle
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
@@ -166,24 +173,39 @@ class Trader:
         if desk is not None:
             self.now_ns = event.receive_ns
             desk.on_touch_update(event)
+        elif event.symbol in self.watched:
+            self._on_watched(event)
 
     def _on_depth(self, event: DepthUpdate) -> None:
         desk = self.desks.get(event.symbol)
         if desk is not None:
             self.now_ns = event.receive_ns
             desk.on_depth_update(event)
+        elif event.symbol in self.watched:
+            self._on_watched(event)
 
     def _on_trade(self, event: MarketTrade) -> None:
         desk = self.desks.get(event.symbol)
         if desk is not None:
             self.now_ns = event.receive_ns
             desk.on_trade(event)
+        elif event.symbol in self.watched:
+            self._on_watched(event)
 
     def _on_snapshot(self, event: DepthSnapshot) -> None:
         desk = self.desks.get(event.symbol)
         if desk is not None:
             self.now_ns = event.receive_ns
             desk.on_depth_snapshot(event)
+        elif event.symbol in self.watched:
+            self._on_watched(event)
+
+    def _on_watched(self, event: TouchUpdate | DepthUpdate | DepthSnapshot | MarketTrade) -> None:
+        self.now_ns = event.receive_ns
+        watched = self.watched[event.symbol]
+        watched.on_event(event)
+        if watched.book.needs_snapshot:
+            self._ask_for_snapshot(watched.book, event.receive_ns)
 
     def _on_batch_end(self, event: BatchEnd) -> None:
         self.now_ns = now = event.receive_ns
@@ -195,6 +217,8 @@ class Trader:
         self.now_ns = event.receive_ns
         down = event.state is FeedState.DISCONNECTED
         for symbol in event.symbols:
+            if symbol in self.watched:
+                self.watched[symbol].invalidate(f"feed {event.state.value} {event.detail}".strip())
             desk = self.desks.get(symbol)
             if desk is None:
                 continue
@@ -208,6 +232,8 @@ class Trader:
         for desk in self.desks.values():
             desk.feed_lag.on_announcement(event.receive_ns, event.epoch_ns, event.speed)
             desk.dirty = True
+        for watched in self.watched.values():
+            watched.feed_lag.on_announcement(event.receive_ns, event.epoch_ns, event.speed)
 
     # ---- orders
 
@@ -320,6 +346,8 @@ class Trader:
         self.now_ns = now = event.receive_ns
         for desk in self.desks.values():
             self._check_feed(desk, now)
+        for watched in self.watched.values():
+            self._ask_for_snapshot(watched.book, now)
         self._mark_and_check()
         for reason in self.safeguards.breaches(now):
             self._halt(reason, "core")
@@ -390,9 +418,7 @@ class Trader:
         book = desk.book
         symbol = desk.instrument.symbol
         self.safeguards.pause(PauseReason.BOOK_INVALID, symbol, not book.valid, now)
-        if book.snapshot_due(now):
-            book.snapshot_requested(now)
-            self._outbox.put(RequestDepthSnapshot(now, symbol))
+        self._ask_for_snapshot(book, now)
         if self._blocked(desk, now):
             self.orders.withdraw(desk, now)
             return
@@ -404,6 +430,11 @@ class Trader:
         else:
             self.orders.apply(desk, quote, now)
         self.stages.lap(Stage.RISK)
+
+    def _ask_for_snapshot(self, book: OrderBook, now: int) -> None:
+        if book.snapshot_due(now):
+            book.snapshot_requested(now)
+            self._outbox.put(RequestDepthSnapshot(now, book.symbol))
 
     def _blocked(self, desk: SymbolDesk, now: int) -> bool:
         return self.orders.leaving or self.safeguards.latch.halted or self.safeguards.paused(desk.instrument.symbol, now)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from mmd.quoting.quote import Quote
 from mmd.trader.desk import SymbolDesk
+from mmd.trader.watched import WatchedSymbol
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
-from mmd.types.report import OrderLine, QuoteLine, SymbolReport, TraderReport
+from mmd.types.report import OrderLine, QuoteLine, SymbolReport, TraderReport, WatchedReport
 
 if TYPE_CHECKING:
     from mmd.trader.core import Trader
@@ -55,6 +56,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         gate_refusals=gate_refusals(trader),
         reconciliations=dict(trader.accounts.counts),
         limits_used=safeguards.limits_used(trader.tracker),
+        watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
     )
 
 
@@ -91,6 +93,25 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         markouts_bps=markouts,
         features=dict(zip(desk.perception.stream.features.NAMES, desk.perception.stream.features.values, strict=True)),
         predictions=predictions(desk),
+    )
+
+
+def watched_report(watched: WatchedSymbol, now_ns: int) -> WatchedReport:
+    """One reference symbol."""
+    book, tick = watched.book, float(watched.instrument.tick_size)
+    return WatchedReport(
+        symbol=watched.instrument.symbol,
+        book_valid=book.valid,
+        invalid_reason=book.invalid_reason,
+        bid=book.bid_ticks * tick,
+        ask=book.ask_ticks * tick,
+        ticks=watched.ticks,
+        steps=watched.steps,
+        sequence_gaps=book.gaps,
+        resyncs=book.resyncs,
+        data_age_ns=now_ns - book.receive_ns if book.receive_ns else 0,
+        feed_lag_ns=watched.feed_lag.lag_ns or 0,
+        features=dict(zip(watched.stream.features.NAMES, watched.stream.features.values, strict=True)),
     )
 
 

@@ -45,3 +45,5 @@ class TraderConfig(BaseModel):
     session_gap_seconds: float = 5.0
     """A silence of the market data beyond this ends a session: features and recurrent state begin anew, seconds."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()
+    reference_symbols: tuple[str, ...] = ()
+    """Watched, never quoted; every other instrument is quoted."""

@@ -63,6 +63,23 @@ class SymbolReport(msgspec.Struct, frozen=True):
     predictions: dict[str, float] = {}
 
 
+class WatchedReport(msgspec.Struct, frozen=True):
+    """One reference symbol: followed, not quoted."""
+
+    symbol: str
+    book_valid: bool
+    invalid_reason: str
+    bid: float
+    ask: float
+    ticks: int
+    steps: int
+    sequence_gaps: int
+    resyncs: int
+    data_age_ns: int
+    feed_lag_ns: int
+    features: dict[str, float] = {}
+
+
 class TraderReport(msgspec.Struct, frozen=True):
     """The whole trader. `limits_used` maps a limit's name to the fraction of it in use."""
 
@@ -90,3 +107,4 @@ class TraderReport(msgspec.Struct, frozen=True):
     gate_refusals: dict[str, int]
     reconciliations: dict[str, int]
     limits_used: dict[str, float]
+    watched: tuple[WatchedReport, ...] = ()

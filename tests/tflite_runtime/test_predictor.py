@@ -44,7 +44,7 @@ def test_views_are_held_and_never_move(predictor: QuotePredictor) -> None:
     run(predictor, rows(300))
     predictor.reset()
     predictor.warm(rows(20))
-    predictor.shadow_step()
+    predictor.rehearsing().step()
     run(predictor, rows(20))
     assert session.addresses() == addresses
     assert predictor.market is market
@@ -73,8 +73,9 @@ def test_held_views_and_copies_give_equal_results(tiny_bundle: Bundle) -> None:
 def test_the_runtime_does_not_write_into_inputs(predictor: QuotePredictor) -> None:
     run(predictor, rows(5))
     before = {name: array.copy() for name, array in predictor._session.inputs.items()}
+    rehearsed = predictor.rehearsing()
     for _ in range(10):
-        predictor.shadow_step()
+        rehearsed.step()
     assert all(np.array_equal(array, before[name]) for name, array in predictor._session.inputs.items())
 
 
@@ -115,16 +116,20 @@ def test_an_empty_window_warms_nothing(predictor: QuotePredictor) -> None:
     assert (predictor.steps, predictor.warm_enough) == (0, False)
 
 
-def test_a_shadow_step_changes_nothing_that_can_be_read(tiny_bundle: Bundle) -> None:
+def test_rehearsing_changes_nothing_that_is_read(tiny_bundle: Bundle) -> None:
     quiet, shadowed = QuotePredictor(tiny_bundle), QuotePredictor(tiny_bundle)
+    rehearsed = shadowed.rehearsing()
     answers = []
     for row in rows(40):
         shadowed.market[:] = row
         shadowed.step()
-        before = outputs(shadowed), shadowed.recurrent_state().tobytes(), shadowed.market.tobytes(), shadowed.steps
+        before = outputs(shadowed), shadowed.recurrent_state().tobytes(), shadowed.inventory.tobytes(), shadowed.steps
         for _ in range(3):
-            shadowed.shadow_step()
-        assert (outputs(shadowed), shadowed.recurrent_state().tobytes(), shadowed.market.tobytes(), shadowed.steps) == before
+            rehearsed.market[:] = row + 0.1
+            rehearsed.inventory[:] = 0.7
+            rehearsed.step()
+        assert (outputs(shadowed), shadowed.recurrent_state().tobytes(), shadowed.inventory.tobytes(), shadowed.steps) == before
+        assert all(isfinite(value) for value in outputs(rehearsed))
         answers.append(outputs(shadowed))
     for row, answer in zip(rows(40), answers, strict=True):
         quiet.market[:] = row

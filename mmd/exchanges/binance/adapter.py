@@ -21,6 +21,7 @@ from mmd.exchanges.binance.market_data import MarketData
 from mmd.exchanges.binance.open_orders import open_orders_at_venue
 from mmd.exchanges.binance.order_entry import OrderEntry
 from mmd.exchanges.binance.order_messages import OrderNames
+from mmd.exchanges.binance.rehearsal import BinanceWireRehearsal
 from mmd.exchanges.binance.replies import ReplyDecoder
 from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.settings import BinanceSettings
@@ -38,7 +39,8 @@ class BinanceSpotAdapter:
     """See `ExchangeAdapter`. `clock_ns` gives UTC ns; `on_failure` hears of anything that should have been impossible.
 
     `random` only spreads the waits before connections are tried again. `on_market_frame` sees every market frame with its receive
-    time (ns) before it is decoded: what a recording keeps. Raises `SigningKeyError` for keys that cannot sign.
+    time (ns) before it is decoded: what a recording keeps. Of `reference_symbols` only market data is read. Raises
+    `SigningKeyError` for keys that cannot sign.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class BinanceSpotAdapter:
         on_failure: FailureHandler,
         random: Random,
         on_market_frame: Callable[[int, bytes], None] | None = None,
+        reference_symbols: Iterable[str] = (),
     ) -> None:
         self._settings = settings
         self._symbols = tuple(symbols)
+        self._streamed = (*self._symbols, *reference_symbols)
         self._random = random
         self._on_market_frame = on_market_frame
         self._signer = signer_of(settings)
@@ -89,14 +93,14 @@ class BinanceSpotAdapter:
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         """Read the venue's filters. Raises `AdapterError`."""
-        listed = ",".join(f'"{symbol}"' for symbol in self._symbols)
+        listed = ",".join(f'"{symbol}"' for symbol in self._streamed)
         try:
             body = await self._rest.get("/api/v3/exchangeInfo", {"symbols": f"[{listed}]"})
         except VenueError as error:
             raise AdapterError(
-                f"cannot read the instruments {', '.join(self._symbols)} from {self._settings.rest_url}: {error}"
+                f"cannot read the instruments {', '.join(self._streamed)} from {self._settings.rest_url}: {error}"
             ) from error
-        self._instruments.update(instruments_of(body, self._symbols))
+        self._instruments.update(instruments_of(body, self._streamed))
         return self._instruments
 
     async def start(self, sink: EventSink) -> None:
@@ -105,7 +109,7 @@ class BinanceSpotAdapter:
             await self.load_instruments()
         self._outlet.open(sink)
         now_ns = self._surroundings.clock_ns()
-        self._outlet.batch([InstrumentsLoaded(now_ns, self._symbols)], now_ns)
+        self._outlet.batch([InstrumentsLoaded(now_ns, self._streamed)], now_ns)
         self._assemble()
         assert self._market_data is not None
         assert self._order_entry is not None
@@ -131,6 +135,10 @@ class BinanceSpotAdapter:
             self._settings, self._symbols, client_order_id_prefix, self._signer, self._surroundings.clock_ns
         )
 
+    def rehearsal(self) -> BinanceWireRehearsal:
+        """This wire without the venue."""
+        return BinanceWireRehearsal(self._instruments, recv_window_ms=self._settings.recv_window_ms)
+
     async def close(self) -> None:
         """Close every connection and end every task."""
         self._outlet.close()
@@ -143,7 +151,9 @@ class BinanceSpotAdapter:
     def _assemble(self) -> None:
         settings, surroundings = self._settings, self._surroundings
         self._decoder = FrameDecoder(self._instruments)
-        self._market_data = MarketData(settings, self._symbols, self._decoder, surroundings, self._backoff(), self._on_market_frame)
+        self._market_data = MarketData(
+            settings, self._streamed, self._decoder, surroundings, self._backoff(), self._on_market_frame
+        )
         encoder = RequestEncoder(
             self._instruments,
             api_key=settings.api_key,
@@ -160,7 +170,8 @@ class BinanceSpotAdapter:
             user_data=UserDataDecoder(self._instruments, self._names),
             clock=self._clock,
         )
-        self._account_view = AccountView(self._rest, self._signer, self._clock, self._instruments, self._names)
+        traded = {symbol: self._instruments[symbol] for symbol in self._symbols}
+        self._account_view = AccountView(self._rest, self._signer, self._clock, traded, self._names)
 
     def _backoff(self) -> Backoff:
         settings = self._settings

@@ -132,4 +132,5 @@ class Desk:
             StallWatchdog(self.halt_file, limit_seconds=10.0, clock_ns=time.time_ns),
             CollectionSchedule(10.0),
             time.time_ns(),
+            LatencyHistogram(),
         )
