@@ -11,6 +11,7 @@ import typer
 
 from mmd.benchmark.command import bench
 from mmd.learning.command import train
+from mmd.learning.models_command import models, promote
 
 if TYPE_CHECKING:
     from mmd.daemon.control_client import ControlClient
@@ -240,6 +241,8 @@ def status(config: ConfigOption = None, assignments: SetOption = None, json_outp
 
 
 app.command()(train)
+app.command()(promote)
+app.add_typer(models)
 app.command()(bench)
 
 

@@ -13,7 +13,7 @@ from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import Golden, GoldenInputs, decode_golden, deviation, disagreement, encode_golden, replay
 from mmd.inference.runtime import Runtime, load_runtime
 
-__all__ = ["Bundle", "BundleError", "load_bundle", "write_bundle", "write_card"]
+__all__ = ["Bundle", "BundleError", "content_digest", "load_bundle", "write_bundle", "write_card"]
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -108,6 +108,11 @@ def write_bundle(
         (folder / file).write_bytes(data)
     write_card(folder, complete)
     return load_bundle(folder, feature_schema_hash=card.feature_schema_hash)
+
+
+def content_digest(card: Card) -> str:
+    """SHA-256 over everything that decides what the networks say, and nothing that promotion changes: what evidence is about."""
+    return hashlib.sha256(encode_card(msgspec.structs.replace(card, stage="none", evidence=()))).hexdigest()
 
 
 def write_card(folder: Path, card: Card) -> None:
