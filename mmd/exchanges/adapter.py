@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from mmd.exchanges.capabilities import Capabilities
 from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, TouchUpdate
@@ -136,6 +137,10 @@ class ExchangeAdapter(Protocol):
     @property
     def counters(self) -> AdapterCounters:
         """Totals since start."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this venue can do. It holds from the constructor on and never changes."""
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         """Read the venue's filters. Raises `AdapterError`."""

@@ -27,12 +27,14 @@ from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.binance.signing import signer_of
 from mmd.exchanges.binance.user_data import UserDataDecoder
+from mmd.exchanges.capabilities import Capabilities
 from mmd.types.instrument import Instrument
 from mmd.types.orders import InstrumentsLoaded, ReconciliationFailed, RequestDepthSnapshot, RequestReconciliation
 
 log = structlog.get_logger(__name__)
 
 SNAPSHOT_LEVELS = 1000
+CAPABILITIES = Capabilities(amend=True, atomic_replace=True)
 
 
 class BinanceSpotAdapter:
@@ -90,6 +92,11 @@ class BinanceSpotAdapter:
     def counters(self) -> AdapterCounters:
         """Totals since start."""
         return self._surroundings.counters
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Of Binance Spot: a true amend and cancelReplace, no dead-man's switch."""
+        return CAPABILITIES
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
         """Read the venue's filters. Raises `AdapterError`."""

@@ -1,0 +1,32 @@
+"""What a venue can do, as data on its adapter. The conformance suite checks that what is stated is true."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Stated by each adapter. Whatever is not claimed is refused or carried out another way, never passed over in silence.
+
+    Every adapter places, cancels, queries and replaces orders, and gathers reconciliations; these flags say what more there is.
+    """
+
+    post_only: bool = True
+    """A post-only order that would take is refused by the venue. Without: the adapter refuses every post-only order itself."""
+    amend: bool = False
+    """`AmendOrder` reduces an order that keeps its priority. Without: it is answered with `CancelRejected`, the order stands."""
+    atomic_replace: bool = False
+    """`ReplaceOrder` is one message to the venue. Without: the adapter cancels, and places once the cancel is confirmed."""
+    remote_orders: bool = True
+    """Orders travel to a venue: outcomes can be unknown, requests limited, timestamps refused. Without: they never leave us."""
+    countdown_cancel: bool = False
+    """The venue cancels our orders when we fall silent (a dead-man's switch), and the adapter keeps it from firing."""
+    short_positions: bool = False
+    """A position may be below zero."""
+    pushed_user_data: bool = True
+    """Fills and order updates come over a stream. Without: the adapter asks for them at a bounded rate, so they come later."""
+
+
+def statements(capabilities: Capabilities) -> dict[str, bool]:
+    """Every flag by name, for tables."""
+    return {name: getattr(capabilities, name) for name in capabilities.__struct_fields__}
