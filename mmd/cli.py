@@ -240,6 +240,32 @@ def status(config: ConfigOption = None, assignments: SetOption = None, json_outp
         raise typer.Exit(EXIT_HALTED)
 
 
+@models.command("use")
+def use_networks(
+    bundle: Annotated[str, typer.Argument(help="Name below models/, or folder, as the daemon sees it.")] = "",
+    previous: Annotated[bool, typer.Option("--previous", help="Roll back to what served before the last swap.")] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Have a running daemon quote with another bundle, without a restart. A restart takes what `networks.bundle` names.
+
+    \b
+    Examples:
+      mmd models use quote-v2
+      mmd models use --previous
+
+    \b
+    Exit codes: 0 swapped, 1 refused (the old networks go on serving), 4 no daemon answers.
+    """
+    if bool(bundle) == previous:
+        _fail("say which bundle, or --previous", EXIT_USAGE)
+    reply = _ask(config, assignments, lambda client: client.use_networks(bundle))
+    if reply.status != 200:
+        _fail(f"not swapped: {reply.document.get('error', reply.document)}")
+    serving = reply.document["current"]
+    typer.echo(f"{serving['name']} {serving['version']} serves now (stage {serving['stage']}, {serving['folder']})")
+
+
 app.command()(train)
 app.command()(promote)
 app.add_typer(models)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from mmd.daemon.dispatcher import Dispatcher, ResumeRefused
 from mmd.daemon.metrics import ProcessSources, render_metrics
+from mmd.daemon.network_switch import SwapRefused
 from mmd.daemon.settings import ControlSettings, is_loopback
 from mmd.daemon.state_document import not_ready, state_document
 from mmd.types.control import HaltRecord
@@ -59,6 +61,8 @@ class ControlServer:
             [
                 web.post("/halt", self._halt),
                 web.post("/resume", self._resume),
+                web.post("/models", self._use_networks),
+                web.get("/models", self._networks),
                 web.get("/state", self._state),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -150,6 +154,23 @@ class ControlServer:
         except ResumeRefused as refused:
             return web.json_response({"error": str(refused)}, status=409 if refused.conflict else 400)
         return web.json_response({"halted": record.halted, "record": _record(record)})
+
+    async def _use_networks(self, request: web.Request) -> web.Response:
+        given = await _fields_of(request)
+        networks, folder = self._sources.networks, given.get("use", "").strip()
+        back = given.get("rollback", "").lower() in ("1", "true", "yes")
+        if bool(folder) == back:
+            return web.json_response({"error": "say either use=BUNDLE or rollback=true"}, status=400)
+        try:
+            await (networks.roll_back() if back else networks.use(Path(folder)))
+        except SwapRefused as refused:
+            return web.json_response({"error": str(refused)}, status=409)
+        return await self._networks(request)
+
+    async def _networks(self, request: web.Request) -> web.Response:
+        networks = self._sources.networks
+        document = {"current": networks.current, "previous": networks.previous, "swaps": networks.swaps}
+        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
     async def _state(self, request: web.Request) -> web.Response:
         body = msgspec.json.encode(state_document(self._sources))

@@ -37,6 +37,10 @@ class ControlClient:
         """POST /resume. Raises `NoDaemon`."""
         return self._ask("POST", "/resume", {"reason": reason, "actor": "cli"})
 
+    def use_networks(self, folder: str) -> Reply:
+        """POST /models: serve that bundle; an empty name rolls back. Raises `NoDaemon`."""
+        return self._ask("POST", "/models", {"use": folder} if folder else {"rollback": True})
+
     def state(self) -> Reply:
         """GET /state. Raises `NoDaemon`."""
         return self._ask("GET", "/state", None)

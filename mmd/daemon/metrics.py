@@ -23,6 +23,7 @@ from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
+from mmd.daemon.network_switch import NetworkSwitch
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
@@ -111,6 +112,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
     *_adapter_metrics(),
     Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
+    Metric("mmd_networks_info", "gauge", "Always 1; labels name the bundle that serves.", ("name", "version", "stage", "digest")),
+    Metric("mmd_network_swaps_total", "counter", "Times other networks were swapped in since the start."),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
     Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
     Metric("mmd_checkpoints_total", "counter", "Checkpoints written."),
@@ -135,6 +138,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     collection: CollectionSchedule
     started_ns: int
     shadow_ticks: LatencyHistogram
+    networks: NetworkSwitch
 
 
 class DaemonCollector(Collector):
@@ -297,8 +301,12 @@ def _adapter(families: Families, counters: AdapterCounters) -> None:
 
 def _process(families: Families, sources: ProcessSources) -> None:
     dispatcher, collection = sources.dispatcher, sources.collection
+    serving = sources.networks.current
+    if serving is not None:
+        _put(families, "mmd_networks_info", 1, serving.name, serving.version, serving.stage, serving.digest)
     unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
     for name, value in (
+        ("mmd_network_swaps_total", sources.networks.swaps),
         ("mmd_watchdog_stalls_total", sources.watchdog.stalls),
         ("mmd_checkpoints_total", dispatcher.checkpoints_written),
         ("mmd_state_unwritten", unwritten),

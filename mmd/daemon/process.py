@@ -22,6 +22,7 @@ from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.metrics import ProcessSources
+from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
@@ -123,6 +124,15 @@ class Daemon:
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
+        networks = NetworkSwitch(
+            bundle,
+            tuple(core.desks),
+            settings.networks.runtime,
+            dispatch=self.dispatcher,
+            failed=lambda: self.dispatcher.failure,
+            clock_ns=time.time_ns,
+            on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
+        )
         sources = ProcessSources(
             self.dispatcher,
             self.adapter.counters,
@@ -131,7 +141,8 @@ class Daemon:
             self._watchdog,
             self._collection,
             self._started_ns,
-            shadow_ticks,
+            LatencyHistogram() if shadow_ticks is None else shadow_ticks.took,
+            networks,
         )
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
@@ -189,11 +200,11 @@ class Daemon:
 
     def _start_shadow_ticks(
         self, core: Trader, bundle: Bundle | None, predictors: Mapping[str, QuotePredictor]
-    ) -> LatencyHistogram:
-        """Where they are wanted and possible; the histogram of what each took."""
+    ) -> ShadowTicks | None:
+        """Where they are wanted and possible."""
         wire, interval_ms = self.adapter.rehearsal(), self._settings.process.shadow_tick_ms
         if wire is None or not interval_ms:
-            return LatencyHistogram()
+            return None
         shadow_ticks = ShadowTicks(
             core.desks,
             wire,
@@ -206,7 +217,7 @@ class Daemon:
         )
         shadow_ticks.start()
         self._undo.callback(shadow_ticks.stop)
-        return shadow_ticks.took
+        return shadow_ticks
 
     def _start_pulse(self, on_report: ReportListener | None) -> None:
         parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)

@@ -88,6 +88,11 @@ class ShadowTicks:
         """Begin."""
         self._handle = self._loop.call_later(self._interval_seconds, self._fire)
 
+    def rehearse_with(self, bundle: Bundle, predictors: Mapping[str, QuotePredictor]) -> None:
+        """Other networks from the next shadow tick on."""
+        self._bundle, self._predictors = bundle, predictors
+        self._shadows = [None] * len(self._desks)
+
     def stop(self) -> None:
         """End."""
         if self._handle is not None:

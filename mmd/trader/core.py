@@ -25,6 +25,7 @@ from mmd.trader.order_desk import OrderDesk
 from mmd.trader.reporting import build_report
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
+from mmd.trader.swap import SwapNetworks
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.control import (
     Exit,
@@ -152,6 +153,7 @@ class Trader:
             HaltRequest: self._on_halt,
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
+            SwapNetworks: self._on_swap,
         }
 
     def on_event(self, event: Event) -> Sequence[Command]:
@@ -403,6 +405,12 @@ class Trader:
         for desk in self.desks.values():
             self.orders.withdraw(desk, event.receive_ns)
         self._leave_when_clear()
+
+    def _on_swap(self, event: SwapNetworks) -> None:
+        self.now_ns = event.receive_ns
+        self.bundle = event.bundle
+        for symbol, desk in self.desks.items():
+            desk.use(event.bundle, event.predictors[symbol])
 
     def _leave_when_clear(self) -> None:
         if self.orders.leaving and not self._exited and not self.tracker.all_open():

@@ -27,6 +27,7 @@ class SymbolDesk:
         "_exposure_limit_atoms",
         "_fallback",
         "_fixed",
+        "_gate_settings",
         "_horizon_seconds",
         "_loss_limit_atoms",
         "_neural",
@@ -57,6 +58,7 @@ class SymbolDesk:
         settings = config.quoting
         self._settings = settings
         self._stages = stages
+        self._gate_settings = config.gate
         self._loss_limit_atoms = limit_atoms(config.risk.max_daily_loss)
         self._exposure_limit_atoms = limit_atoms(config.risk.max_gross_exposure_notional)
         self.instrument = instrument
@@ -82,6 +84,13 @@ class SymbolDesk:
         self.steps = 0
         self.quotes = 0
         self.fills = 0
+
+    def use(self, bundle: Bundle, predictor: QuotePredictor) -> None:
+        """Quote with other networks from the next step on. What the gate counted and the book knows stays."""
+        self.perception.use(predictor, PredictionGate(bundle.card, self._gate_settings))
+        self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
+        self._horizon_seconds = bundle.card.horizon_seconds
+        self.dirty = True
 
     # ---- market data
 

@@ -54,6 +54,16 @@ class Perception:
         self._last_step_ns = 0
         self._interrupted = False
 
+    def use(self, predictor: QuotePredictor, gate: PredictionGate) -> None:
+        """Take another predictor, warmed from the ring; its word counts from the next step on. The gate's counts go on."""
+        if self.predictor is not None and self.gate is not None:
+            gate.refusals, gate.passed = self.gate.refusals, self.gate.passed
+            predictor.inventory[:] = self.predictor.inventory
+        self.predictor, self.gate = predictor, gate
+        predictor.warm(self.stream.ring.recent())
+        self.prediction.usable = False
+        self.prediction.refusal = "networks swapped"
+
     @property
     def warm(self) -> bool:
         """Whether feature rows, and so volatility, mean anything yet."""

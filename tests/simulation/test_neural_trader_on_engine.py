@@ -18,6 +18,7 @@ from mmd.mock.virtual_venue import VirtualVenue
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
 from mmd.trader.commands import OrderCommand
+from mmd.trader.swap import SwapNetworks
 from mmd.types.instrument import atoms
 from mmd.types.orders import AmendOrder, Fill, PlaceOrder, ReplaceOrder
 
@@ -168,3 +169,36 @@ def test_every_fill_is_at_or_outside_fair_as_it_was_when_the_order_was_quoted() 
     assert len(fills) > 20
     for fill in fills:
         assert (fair_ticks[fill.client_order_id] - fill.price_ticks) * fill.side.sign >= 0, fill
+
+
+def test_a_swap_is_between_two_ticks_and_the_new_state_is_warm(bundle: Bundle) -> None:
+    venue, trader = make_world(bundle)
+    venue.connect(trader)
+    venue.run(START_NS + 30 * SECOND_NS)
+    passed = {symbol: desk.perception.gate.passed for symbol, desk in trader.desks.items() if desk.perception.gate is not None}
+    fresh = {symbol: QuotePredictor(bundle) for symbol in SYMBOLS}
+    assert not trader.on_event(SwapNetworks(venue.now_ns, bundle, fresh)), "a swap sends nothing by itself"
+    for symbol, desk in trader.desks.items():
+        assert desk.perception.predictor is fresh[symbol]
+        assert fresh[symbol].warm_enough
+        assert not desk.perception.prediction.usable, "what the old networks said is not quoted on any more"
+        assert np.array_equal(fresh[symbol].market, desk.perception.stream.ring.recent()[-1])
+    venue.run(START_NS + 33 * SECOND_NS)
+    report = trader.report(venue.now_ns)
+    assert all(line.quote is not None and line.quote.source == "neural" for line in report.symbols)
+    for symbol, desk in trader.desks.items():
+        assert desk.perception.gate is not None
+        assert desk.perception.gate.passed > passed[symbol], "the gate's counts go on"
+
+
+def test_a_swap_early_in_a_session_falls_back_until_the_state_is_warm(bundle: Bundle) -> None:
+    venue, trader = make_world(bundle)
+    venue.connect(trader)
+    venue.run(START_NS + SECOND_NS // 4)
+    fresh = {symbol: QuotePredictor(bundle) for symbol in SYMBOLS}
+    trader.on_event(SwapNetworks(venue.now_ns, bundle, fresh))
+    assert not fresh["ETHUSDT"].warm_enough
+    venue.run(START_NS + SECOND_NS)
+    for desk in trader.desks.values():
+        assert desk.perception.predictor is not None
+        assert desk.perception.prediction.usable <= desk.perception.predictor.warm_enough

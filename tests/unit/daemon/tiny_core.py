@@ -14,6 +14,7 @@ from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.metrics import ProcessSources
+from mmd.daemon.network_switch import NetworkSwitch
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.risk.latch import HaltLatch
 from mmd.types.control import HaltRequest, PersistHalt, ResumeRequest
@@ -133,4 +134,7 @@ class Desk:
             CollectionSchedule(10.0),
             time.time_ns(),
             LatencyHistogram(),
+            NetworkSwitch(
+                None, ("BTCUSDT",), "auto", dispatch=self.dispatcher, failed=lambda: self.dispatcher.failure, clock_ns=time.time_ns
+            ),
         )
