@@ -94,8 +94,8 @@ def _run(
 ) -> Bundle:
     from mmd.inference.errors import BundleError
     from mmd.learning.building import build_bundle
+    from mmd.learning.errors import SourceError
     from mmd.learning.progress import Bar
-    from mmd.learning.sources import SourceError
     from mmd.learning.training import CURVE_FILE, CheckpointError, train
 
     work = work_dir if work_dir is not None else Path("state/training") / out.name
@@ -127,8 +127,8 @@ def _run(
 
 
 def _dataset(data: list[str], labels: LabelSettings) -> Dataset:
+    from mmd.learning.data import parse_data
     from mmd.learning.dataset import SplitSettings, build_dataset
-    from mmd.learning.sources import parse_data
 
     sources = [source for text in data for source in parse_data(text)]
     return build_dataset(

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmd.learning.data import Source, load_rows
 from mmd.learning.labels import Labels, LabelSettings, make_labels
-from mmd.learning.sessions import Session, feature_schema_hash, record_sessions
-from mmd.learning.sources import SECOND_NS, EventSource
+from mmd.learning.sessions import Session, feature_schema_hash
+from mmd.learning.sources import SECOND_NS
 from mmd.market.feature_settings import FeatureSettings
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -82,11 +83,11 @@ class Dataset:
 
 
 def build_dataset(
-    sources: Sequence[EventSource],
+    sources: Sequence[Source],
     label_settings: LabelSettings,
     split_settings: SplitSettings,
     feature_settings: FeatureSettings | None = None,
-    on_source: Callable[[EventSource, int], None] | None = None,
+    on_source: Callable[[Source, int], None] | None = None,
 ) -> Dataset:
     """Record, label and cut every source; `on_source` hears of each finished source and its rows.
 
@@ -97,7 +98,7 @@ def build_dataset(
     parts: dict[str, list[Part]] = {name: [] for name in PARTS}
     described: dict[str, list[str]] = {}
     for source in sources:
-        sessions = record_sessions(source, label_settings.horizon_seconds, feature_settings)
+        sessions = load_rows(source, label_settings.horizon_seconds, feature_settings).sessions
         for session in sessions:
             session.add_to(digest)
             labels = make_labels(session, label_settings)

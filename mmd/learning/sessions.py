@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mmd.learning.sources import SECOND_NS, EventSource, MarketEvent
 from mmd.market.book import OrderBook
 from mmd.market.feature_settings import FeatureSettings
-from mmd.market.feature_stream import FeatureStream
+from mmd.market.feature_stream import Depth, FeatureStream
 from mmd.market.features import MarketFeatures
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
 
@@ -84,78 +84,45 @@ class Session:
             digest.update(value.encode() if isinstance(value, str) else np.ascontiguousarray(value).tobytes())
 
 
-class SessionRecorder:
-    """Feed it the events of one symbol in order; take the finished sessions out."""
+class SessionRows:
+    """The rows and trades of the session under way, and the feature stream that makes them."""
 
-    def __init__(
-        self,
-        series: str,
-        symbol: str,
-        horizon_seconds: float,
-        settings: FeatureSettings | None = None,
-        *,
-        max_silence_seconds: float = MAX_SILENCE_SECONDS,
-        min_rows: int = MIN_SESSION_ROWS,
-    ) -> None:
-        self.book = OrderBook(symbol)
+    def __init__(self, series: str, horizon_seconds: float, settings: FeatureSettings | None, min_rows: int) -> None:
         self.stream = FeatureStream(settings)
         self.short_sessions = 0
         """Sessions left out since they had fewer than `min_rows` rows."""
         self._series = series
         self._horizon_seconds = horizon_seconds
-        self._max_silence_ns = round(max_silence_seconds * SECOND_NS)
         self._min_rows = min_rows
-        self._last_ns = 0
         self._market: list[npt.NDArray[np.float32]] = []
         self._rows: list[tuple[int, int, int, int, int, float]] = []
         self._trades: list[tuple[int, int, int, int]] = []
 
-    def on_event(self, event: MarketEvent) -> Session | None:
-        """The session that this event ended, if it did and was long enough."""
-        finished = None
-        if self._last_ns and event.receive_ns - self._last_ns > self._max_silence_ns:
-            finished = self._end()
-        self._last_ns = event.receive_ns
-        book, stream = self.book, self.stream
-        if type(event) is MarketTrade:
-            self._on_trade(event)
-            return finished
-        if type(event) is TouchUpdate:
-            book.on_touch_update(event)
-        elif type(event) is DepthUpdate:
-            book.on_depth_update(event)
-        elif type(event) is DepthSnapshot:
-            book.on_depth_snapshot(event)
+    def on_touch(self, book: Depth, receive_ns: int) -> None:
+        """After a change of the book."""
+        if self.stream.on_book(book, receive_ns):
+            self._add_row(book, receive_ns)
+
+    def on_trade(self, trade: MarketTrade, book: Depth) -> None:
+        """After a trade. Without a valid book it is nobody's step."""
         if not book.valid:
-            # Rows of before and after never meet: the one session or the other is empty.
-            return self._end() or finished
-        if stream.on_book(book, event.receive_ns):
-            self._add_row(event.receive_ns)
-        return finished
-
-    def finish(self) -> Session | None:
-        """The events are over."""
-        return self._end()
-
-    def _on_trade(self, trade: MarketTrade) -> None:
-        """Without a valid book a trade is nobody's step."""
-        if not self.book.valid:
             return
         row = len(self._rows) - 1
-        if self.stream.on_trade(trade, self.book):
-            self._add_row(trade.receive_ns)
+        if self.stream.on_trade(trade, book):
+            self._add_row(book, trade.receive_ns)
         if self.stream.features.warm:
             self._trades.append((row, trade.price_ticks, trade.aggressor.sign, trade.lots))
 
-    def _add_row(self, receive_ns: int) -> None:
-        stream, book = self.stream, self.book
-        if not stream.features.warm:
+    def _add_row(self, book: Depth, receive_ns: int) -> None:
+        features = self.stream.features
+        if not features.warm:
             return
-        self._market.append(np.array(stream.features.values, dtype=np.float32))
-        sigma = stream.features.sigma_ticks(self._horizon_seconds)
+        self._market.append(np.array(features.values, dtype=np.float32))
+        sigma = features.sigma_ticks(self._horizon_seconds)
         self._rows.append((receive_ns, book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots, sigma))
 
-    def _end(self) -> Session | None:
+    def end(self) -> Session | None:
+        """Everything begins anew; the session so far, if it was long enough."""
         market, rows, trades = self._market, self._rows, self._trades
         self._market, self._rows, self._trades = [], [], []
         self.stream.reset()
@@ -180,6 +147,56 @@ class SessionRecorder:
             trade_sign=np.ascontiguousarray(traded[:, 2]),
             trade_lots=np.ascontiguousarray(traded[:, 3]),
         )
+
+
+class SessionRecorder:
+    """Feed it the events of one symbol in order; take the finished sessions out."""
+
+    def __init__(
+        self,
+        series: str,
+        symbol: str,
+        horizon_seconds: float,
+        settings: FeatureSettings | None = None,
+        *,
+        max_silence_seconds: float = MAX_SILENCE_SECONDS,
+        min_rows: int = MIN_SESSION_ROWS,
+    ) -> None:
+        self.book = OrderBook(symbol)
+        self._rows = SessionRows(series, horizon_seconds, settings, min_rows)
+        self._max_silence_ns = round(max_silence_seconds * SECOND_NS)
+        self._last_ns = 0
+
+    @property
+    def short_sessions(self) -> int:
+        """Sessions left out since they had fewer than `min_rows` rows."""
+        return self._rows.short_sessions
+
+    def on_event(self, event: MarketEvent) -> Session | None:
+        """The session that this event ended, if it did and was long enough."""
+        finished = None
+        if self._last_ns and event.receive_ns - self._last_ns > self._max_silence_ns:
+            finished = self._rows.end()
+        self._last_ns = event.receive_ns
+        book = self.book
+        if type(event) is MarketTrade:
+            self._rows.on_trade(event, book)
+            return finished
+        if type(event) is TouchUpdate:
+            book.on_touch_update(event)
+        elif type(event) is DepthUpdate:
+            book.on_depth_update(event)
+        elif type(event) is DepthSnapshot:
+            book.on_depth_snapshot(event)
+        if not book.valid:
+            # Rows of before and after never meet: the one session or the other is empty.
+            return self._rows.end() or finished
+        self._rows.on_touch(book, event.receive_ns)
+        return finished
+
+    def finish(self) -> Session | None:
+        """The events are over."""
+        return self._rows.end()
 
 
 def record_sessions(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmd.exchanges.binance.decode import FrameDecoder, is_depth_snapshot
+from mmd.learning.errors import SourceError
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import INSTRUMENTS, listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
@@ -48,10 +49,6 @@ RECORDED_INSTRUMENTS: dict[tuple[str, str], Instrument] = {
 """Filters that held when the recordings were made, by market and symbol as the file names spell them."""
 
 
-class SourceError(ValueError):
-    """A data source that cannot be read; the text says what, where and how to mend it."""
-
-
 @dataclass(frozen=True)
 class EventSource:
     """One instrument's events. `events()` starts anew at each call; `describe` is what the manifest says about it."""
@@ -60,33 +57,6 @@ class EventSource:
     instrument: Instrument
     describe: str
     events: Callable[[], Iterator[MarketEvent]]
-
-
-def parse_data(text: str) -> list[EventSource]:
-    """The sources that `sim:SEEDS,HOURS` or a folder of recordings names. SEEDS is `3` or `1-6`, HOURS are those of each seed.
-
-    Raises `SourceError` for anything else.
-    """
-    if text.startswith("sim:"):
-        seeds, hours = _parse_simulation(text)
-        return [source for seed in seeds for source in simulated_sources(seed, hours * 3_600.0)]
-    folder = Path(text)
-    if not folder.is_dir():
-        raise SourceError(f"data {text!r} is neither sim:SEEDS,HOURS (such as sim:1-6,0.5) nor a folder of recordings")
-    return recorded_sources(folder)
-
-
-def _parse_simulation(text: str) -> tuple[range, float]:
-    body = text.removeprefix("sim:")
-    try:
-        seeds_text, hours_text = body.split(",")
-        first, _, last = seeds_text.partition("-")
-        seeds, hours = range(int(first), int(last or first) + 1), float(hours_text)
-    except ValueError as error:
-        raise SourceError(f"data {text!r}: write sim:SEEDS,HOURS, such as sim:7,0.5 or sim:1-6,0.5 (hours of each seed)") from error
-    if not seeds or not 0 < hours <= 100:
-        raise SourceError(f"data {text!r}: needs at least one seed, rising, and hours above 0 and at most 100")
-    return seeds, hours
 
 
 # ---- the simulated market

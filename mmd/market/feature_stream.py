@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from mmd.market.book import OrderBook
+from typing import Protocol
+
 from mmd.market.feature_settings import FeatureSettings
 from mmd.market.features import MarketFeatures
 from mmd.market.ring import FeatureRing
-from mmd.market.steps import StepBuilder
+from mmd.market.steps import StepBuilder, Touch
 from mmd.types.market import MarketTrade
 
 DEPTH_LEVELS = 5
+
+
+class Depth(Touch, Protocol):
+    """What a feature stream looks at: an order book, or what a file says of one."""
+
+    def best_lots(self, count: int) -> tuple[int, int]:
+        """Lots of the best `count` bids and asks, of as many as there are."""
 
 
 class FeatureStream:
@@ -23,14 +31,14 @@ class FeatureStream:
         self.features = MarketFeatures(settings)
         self.ring = FeatureRing(settings.ring_steps, len(MarketFeatures.NAMES))
 
-    def on_book(self, book: OrderBook, receive_ns: int) -> bool:
+    def on_book(self, book: Depth, receive_ns: int) -> bool:
         """After an event of the book, UTC ns. True: `features.values` and `ring` hold a new row."""
         if not self.builder.on_touch(book, receive_ns):
             return False
         self._row(book, receive_ns)
         return True
 
-    def on_trade(self, trade: MarketTrade, book: OrderBook) -> bool:
+    def on_trade(self, trade: MarketTrade, book: Depth) -> bool:
         """After a public trade. True: there is a new row."""
         if not self.builder.on_trade(trade):
             return False
@@ -43,7 +51,7 @@ class FeatureStream:
         self.features.reset()
         self.ring.reset()
 
-    def _row(self, book: OrderBook, receive_ns: int) -> None:
+    def _row(self, book: Depth, receive_ns: int) -> None:
         steps = self.builder
         bid_lots_5, ask_lots_5 = book.best_lots(DEPTH_LEVELS)
         row = self.features.update(

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmd.learning.data import parse_data
 from mmd.learning.sessions import Session, SessionRecorder, record_sessions
-from mmd.learning.sources import MarketEvent, parse_data, simulated_events, simulated_sources
+from mmd.learning.sources import MarketEvent, simulated_events, simulated_sources
 from mmd.market.book import OrderBook
 from mmd.market.feature_settings import FeatureSettings
 from mmd.market.features import MarketFeatures

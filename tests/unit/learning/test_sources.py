@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mmd.learning.data import parse_data
+from mmd.learning.errors import SourceError
 from mmd.learning.sources import (
     RECORDED_INSTRUMENTS,
     SNAPSHOT_SECONDS,
-    SourceError,
-    parse_data,
     recorded_events,
     simulated_events,
 )
