@@ -22,6 +22,7 @@ from mmd.daemon.metrics import ProcessSources, render_metrics
 from mmd.daemon.network_switch import SwapRefused
 from mmd.daemon.settings import ControlSettings, is_loopback
 from mmd.daemon.state_document import not_ready, state_document
+from mmd.market.signals import SignalError
 from mmd.types.control import HaltRecord
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ class ControlServer:
             [
                 web.post("/halt", self._halt),
                 web.post("/resume", self._resume),
+                web.post("/signals", self._take_signals),
                 web.post("/models", self._use_networks),
                 web.get("/models", self._networks),
                 web.get("/state", self._state),
@@ -154,6 +156,13 @@ class ControlServer:
         except ResumeRefused as refused:
             return web.json_response({"error": str(refused)}, status=409 if refused.conflict else 400)
         return web.json_response({"halted": record.halted, "record": _record(record)})
+
+    async def _take_signals(self, request: web.Request) -> web.Response:
+        try:
+            taken = self._sources.signals.take(await _fields_of(request))
+        except SignalError as refused:
+            return web.json_response({"error": str(refused)}, status=400)
+        return web.json_response({"taken": taken})
 
     async def _use_networks(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)

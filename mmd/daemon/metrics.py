@@ -24,6 +24,7 @@ from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.network_switch import NetworkSwitch
+from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
@@ -112,6 +113,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
     *_adapter_metrics(),
     Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
+    Metric("mmd_signal_value", "gauge", "External signal in force; 0 is neutral: absent or stale.", ("signal",)),
+    Metric("mmd_signal_fresh", "gauge", "1 while an external signal counts.", ("signal",)),
+    Metric("mmd_signals_received_total", "counter", "External signals taken in.", ("signal",)),
+    Metric("mmd_signals_refused_total", "counter", "Documents with external signals that made no sense."),
     Metric("mmd_networks_info", "gauge", "Always 1; labels name the bundle that serves.", ("name", "version", "stage", "digest")),
     Metric("mmd_network_swaps_total", "counter", "Times other networks were swapped in since the start."),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
@@ -139,6 +144,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     started_ns: int
     shadow_ticks: LatencyHistogram
     networks: NetworkSwitch
+    signals: SignalFeed
 
 
 class DaemonCollector(Collector):
@@ -221,6 +227,10 @@ def _trader(families: Families, report: TraderReport) -> None:
             _put(families, "mmd_open_orders", open_orders.get((line.symbol, side), 0), line.symbol, side)
     _put(families, "mmd_loss_used_quote", report.loss_used)
     _put(families, "mmd_drawdown_quote", report.drawdown)
+    for signal in report.signals:
+        _put(families, "mmd_signal_value", signal.value, signal.name)
+        _put(families, "mmd_signal_fresh", signal.state == "fresh", signal.name)
+        _put(families, "mmd_signals_received_total", signal.received, signal.name)
     for name, counts in (
         ("mmd_pauses_total", report.pause_counts),
         ("mmd_risk_denials_total", report.risk_denials),
@@ -307,6 +317,7 @@ def _process(families: Families, sources: ProcessSources) -> None:
     unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
     for name, value in (
         ("mmd_network_swaps_total", sources.networks.swaps),
+        ("mmd_signals_refused_total", sources.signals.refused),
         ("mmd_watchdog_stalls_total", sources.watchdog.stalls),
         ("mmd_checkpoints_total", dispatcher.checkpoints_written),
         ("mmd_state_unwritten", unwritten),

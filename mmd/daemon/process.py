@@ -26,6 +26,7 @@ from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
+from mmd.daemon.signal_feed import SignalFeed
 from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
 from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder, adapter_factory
@@ -133,6 +134,7 @@ class Daemon:
             clock_ns=time.time_ns,
             on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
         )
+        signals = self._start_signals()
         sources = ProcessSources(
             self.dispatcher,
             self.adapter.counters,
@@ -143,6 +145,7 @@ class Daemon:
             self._started_ns,
             LatencyHistogram() if shadow_ticks is None else shadow_ticks.took,
             networks,
+            signals,
         )
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
@@ -218,6 +221,20 @@ class Daemon:
         shadow_ticks.start()
         self._undo.callback(shadow_ticks.stop)
         return shadow_ticks
+
+    def _start_signals(self) -> SignalFeed:
+        settings = self._settings.signals
+        feed = SignalFeed(settings, dispatch=self.dispatcher, clock_ns=time.time_ns)
+        if settings.file is not None:
+            watching = self._loop.create_task(feed.watch_file(), name="file of signals")
+            watching.add_done_callback(self._on_task_end)
+            self._undo.callback(watching.cancel)
+        return feed
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("a task died", task=task.get_name(), exc_info=error)
+            self._halt(f"a task died: {type(error).__name__}: {error}", "core")
 
     def _start_pulse(self, on_report: ReportListener | None) -> None:
         parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from mmd.daemon.signal_feed import SignalSettings
 from mmd.exchanges.binance.settings import PROFILE_URLS, BinanceSettings
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
@@ -133,6 +134,7 @@ class Settings(BaseModel):
     risk: RiskLimits = Field(RiskLimits(), description="What we may do.")
     reconciliation: ReconciliationSettings = Field(ReconciliationSettings(), description="Comparison with the venue's books.")
     networks: NetworkSettings = Field(NetworkSettings(), description="The networks.")
+    signals: SignalSettings = Field(SignalSettings(), description="External signals.")
     control: ControlSettings = Field(ControlSettings(), description="The control port.")
     logging: LoggingSettings = Field(LoggingSettings(), description="The log.")
     process: ProcessSettings = Field(ProcessSettings(), description="The event loop.")

@@ -17,6 +17,7 @@ from mmd.execution.tracker import OrderTracker
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
+from mmd.market.signals import ExternalSignal, ExternalSignals
 from mmd.risk.limits import NS_PER_MS, nanoseconds
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
@@ -113,6 +114,7 @@ class Trader:
         self.bundle = bundle
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
+        self.signals = ExternalSignals()
         self.rejections: dict[str, int] = {}
         self.now_ns = 0
         self._exited = False
@@ -154,6 +156,7 @@ class Trader:
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
             SwapNetworks: self._on_swap,
+            ExternalSignal: self._on_signal,
         }
 
     def on_event(self, event: Event) -> Sequence[Command]:
@@ -405,6 +408,9 @@ class Trader:
         for desk in self.desks.values():
             self.orders.withdraw(desk, event.receive_ns)
         self._leave_when_clear()
+
+    def _on_signal(self, event: ExternalSignal) -> None:
+        self.signals.on_signal(event)
 
     def _on_swap(self, event: SwapNetworks) -> None:
         self.now_ns = event.receive_ns

@@ -57,6 +57,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         reconciliations=dict(trader.accounts.counts),
         limits_used=safeguards.limits_used(trader.tracker),
         watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
+        signals=trader.signals.lines(now_ns),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from mmd.types.control import HaltRecord
@@ -80,6 +82,16 @@ class WatchedReport(msgspec.Struct, frozen=True):
     features: dict[str, float] = {}
 
 
+class SignalLine(msgspec.Struct, frozen=True):
+    """One external signal: the value in force, and why it is that. 0 is neutral."""
+
+    name: str
+    value: float
+    state: Literal["absent", "fresh", "stale"]
+    age_seconds: float
+    received: int
+
+
 class TraderReport(msgspec.Struct, frozen=True):
     """The whole trader. `limits_used` maps a limit's name to the fraction of it in use."""
 
@@ -108,3 +120,4 @@ class TraderReport(msgspec.Struct, frozen=True):
     reconciliations: dict[str, int]
     limits_used: dict[str, float]
     watched: tuple[WatchedReport, ...] = ()
+    signals: tuple[SignalLine, ...] = ()

@@ -15,6 +15,7 @@ from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.metrics import ProcessSources
 from mmd.daemon.network_switch import NetworkSwitch
+from mmd.daemon.signal_feed import SignalFeed, SignalSettings
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.risk.latch import HaltLatch
 from mmd.types.control import HaltRequest, PersistHalt, ResumeRequest
@@ -137,4 +138,5 @@ class Desk:
             NetworkSwitch(
                 None, ("BTCUSDT",), "auto", dispatch=self.dispatcher, failed=lambda: self.dispatcher.failure, clock_ns=time.time_ns
             ),
+            SignalFeed(SignalSettings(), dispatch=self.dispatcher, clock_ns=time.time_ns),
         )

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mmd.market.signals import external_signal
 from mmd.types.control import Exit, HaltRequest, PersistHalt, PersistLedger, ResumeRequest, Shutdown
 from mmd.types.market import DepthUpdate, FeedState, FeedStatus, Side
 from mmd.types.orders import (
@@ -296,3 +297,13 @@ def test_errors_in_a_row_halt_but_lost_races_do_not() -> None:
 def test_an_unknown_event_is_an_error() -> None:
     with pytest.raises(KeyError):
         Session().give(BTC)
+
+
+def test_external_signals_reach_the_core_and_die() -> None:
+    session = Session()
+    assert not session.give(external_signal(session.now, "macro_risk", 0.5, 2))
+    assert session.trader.signals.value("macro_risk", session.now) == 0.5
+    session.wait(3)
+    lines = {line.name: line for line in session.trader.report(session.now).signals}
+    assert (lines["macro_risk"].state, lines["macro_risk"].value) == ("stale", 0.0)
+    assert lines["news_sentiment"].state == "absent"
