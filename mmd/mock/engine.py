@@ -289,6 +289,10 @@ class MatchingEngine:
         """Price of the last trade, 0 before the first."""
         return self._book(symbol).last_price_ticks
 
+    def last_trade_id(self, symbol: str) -> int:
+        """Id of the last trade, 0 before the first."""
+        return self._book(symbol).last_trade_id
+
     # ---- the fast path of simulated participants
 
     def background_limit(self, symbol: str, side: Side, price_ticks: int, lots: int, now_ns: int) -> tuple[int, list[EngineEvent]]:

@@ -132,6 +132,7 @@ def _time_range(parameters: Parameters) -> tuple[int, int]:
 ACCOUNT_OPERATIONS = (
     Operation(
         handler=_account,
+        summary="balances, fees and permissions",
         rest=("GET", "account"),
         websocket="account.status",
         security=Security.SIGNED,
@@ -140,6 +141,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_commission,
+        summary="fees of a symbol",
         rest=("GET", "account/commission"),
         websocket="account.commission",
         security=Security.SIGNED,
@@ -148,6 +150,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_order,
+        summary="one order",
         rest=("GET", "order"),
         websocket="order.status",
         security=Security.SIGNED,
@@ -156,6 +159,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_open_orders,
+        summary="open orders, of one symbol or of all",
         rest=("GET", "openOrders"),
         websocket="openOrders.status",
         security=Security.SIGNED,
@@ -164,6 +168,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_all_orders,
+        summary="orders of a symbol, open and closed",
         rest=("GET", "allOrders"),
         websocket="allOrders",
         security=Security.SIGNED,
@@ -172,6 +177,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_my_trades,
+        summary="the account's trades of a symbol",
         rest=("GET", "myTrades"),
         websocket="myTrades",
         security=Security.SIGNED,
@@ -180,6 +186,7 @@ ACCOUNT_OPERATIONS = (
     ),
     Operation(
         handler=_order_counts,
+        summary="the account's count of unfilled orders",
         rest=("GET", "rateLimit/order"),
         websocket="account.rateLimits.orders",
         security=Security.SIGNED,

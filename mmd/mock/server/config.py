@@ -46,7 +46,7 @@ class MockConfig(BaseModel):
     )
     balances: Mapping[str, Decimal] = Field(
         default={"USDT": Decimal(1_000_000), "BTC": Decimal(20), "ETH": Decimal(300), "BNB": Decimal(100)},
-        description="initial balance of every account, in units of each asset",
+        description="initial balance of every account, in units of each asset; of other assets listed, 1,000,000 dollars' worth",
     )
     maker_fee: Decimal = Field(
         Decimal(0), description="fee of the maker as a fraction of what it receives; negative is a rebate", lt=1, gt=-1
@@ -55,6 +55,7 @@ class MockConfig(BaseModel):
         default=Decimal("0.0005"), description="fee of the taker as a fraction of what it receives", lt=1, gt=-1
     )
     market: Literal["simulated", "none"] = Field(default="simulated", description="who trades beside the accounts")
+    min_spread_ticks: int = Field(default=1, description="least spread of the simulated participants, ticks", ge=1)
     replay: tuple[Path, ...] = Field(default=(), description="recordings that are the market; `symbols` are then theirs")
     seed: int = Field(default=1, description="seed of the simulated market")
     speed: float = Field(

@@ -148,6 +148,26 @@ def receive_window_too_large() -> WireError:
     return WireError(-1131, "recvWindow must be less than 60000.")
 
 
+def bad_interval() -> WireError:
+    """No such kline interval."""
+    return WireError(-1120, "Invalid interval.")
+
+
+def bad_ticker_type() -> WireError:
+    """A ticker is FULL or MINI."""
+    return WireError(-1139, "Invalid ticker type.")
+
+
+def bad_symbol_status() -> WireError:
+    """No such symbol status."""
+    return WireError(-1122, "Invalid symbolStatus.")
+
+
+def duplicate_symbols() -> WireError:
+    """A symbol was named twice."""
+    return WireError(-1151, "Symbol is present multiple times in the list.")
+
+
 def bad_symbol() -> WireError:
     """No such symbol."""
     return WireError(-1121, "Invalid symbol.")

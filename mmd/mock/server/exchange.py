@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
@@ -12,26 +13,25 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from mmd.mock.engine import MatchingEngine
-from mmd.mock.instruments import listed
+from mmd.mock.instruments import dollars, listed
 from mmd.mock.replay import Recording
-from mmd.mock.server.account_operations import ACCOUNT_OPERATIONS
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.errors import WireError
-from mmd.mock.server.general_operations import GENERAL_OPERATIONS
 from mmd.mock.server.market import MarketFactory, market_from_config
 from mmd.mock.server.market_events import shutdown_frame
+from mmd.mock.server.operation_tables import OPERATIONS
 from mmd.mock.server.operations import OperationTable
-from mmd.mock.server.order_operations import ORDER_OPERATIONS
-from mmd.mock.server.rest import API_PREFIX, RestApi
+from mmd.mock.server.rest import RestApi
 from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.stream_connection import StreamConnection
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
-from mmd.types.instrument import atoms
+from mmd.types.instrument import Instrument, atoms
 
 _LOOP_BUDGET_SECONDS = 0.01
 _SHUTDOWN_SECONDS = 2.0
+_FIRST_DOLLARS = 1_000_000
 
 logger = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class MockExchange:
         self._clock = clock
         self._market_factory = market_factory
         self._store = StateStore(config.state_dir, config.state_interval)
-        self._table = OperationTable((*GENERAL_OPERATIONS, *ORDER_OPERATIONS, *ACCOUNT_OPERATIONS))
+        self._table = OperationTable(OPERATIONS)
         self._streams: set[StreamConnection] = set()
         self._sessions: set[ApiSession] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -151,13 +151,14 @@ class MockExchange:
             engine = MatchingEngine.restore(saved, instruments, maker_fee=config.maker_fee, taker_fee=config.taker_fee)
         for name in config.account_names:
             if name not in engine.accounts():
-                engine.open_account(name, {asset: atoms(amount) for asset, amount in config.balances.items()})
+                engine.open_account(name, _first_balances(config, instruments))
         return Venue(config, engine, self._clock, self._store, self._market_factory)
 
     async def _listen(self, venue: Venue) -> None:
         rest = RestApi(venue, self._table)
         app = web.Application()
-        app.router.add_route("*", f"{API_PREFIX}{{path:.*}}", rest.handle)
+        for prefix in ("api", "sapi"):
+            app.router.add_route("*", f"/{prefix}/{{path:.*}}", rest.handle)
         app.router.add_get("/ws", self._raw_streams)
         app.router.add_get("/ws/{streams:.*}", self._raw_streams)
         app.router.add_get("/stream", self._combined_streams)
@@ -241,3 +242,11 @@ class MockExchange:
         while True:
             await asyncio.sleep(self.config.state_interval)
             await self._store.checkpoint_if_due(venue.engine)
+
+
+def _first_balances(config: MockConfig, instruments: Iterable[Instrument]) -> dict[str, int]:
+    """What a new account holds, in atoms: the settings' amounts, and enough of every other asset that is traded."""
+    assets = {asset for instrument in instruments for asset in (instrument.base_asset, instrument.quote_asset)}
+    derived = {asset: Decimal(round(_FIRST_DOLLARS / dollars(asset))) for asset in sorted(assets)}
+    chosen = config.balances if "balances" in config.model_fields_set else derived | dict(config.balances)
+    return {asset: atoms(amount) for asset, amount in chosen.items()}

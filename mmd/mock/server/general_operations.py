@@ -1,4 +1,4 @@
-"""Operations that need no key: time, exchange information, market data."""
+"""Operations that need no key: time, exchange information, the book."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from mmd.mock.server import errors
 from mmd.mock.server.exchange_info import ExchangeInfo, exchange_info
 from mmd.mock.server.market_events import DepthReply
 from mmd.mock.server.operations import Caller, Operation, names
-from mmd.mock.server.order_replies import NS_PER_MS
 from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.venue import Venue
 
@@ -21,28 +20,6 @@ class ServerTime(msgspec.Struct, frozen=True):
     serverTime: int
 
 
-class BookTicker(msgspec.Struct, frozen=True):
-    """`ticker/bookTicker` of one symbol."""
-
-    symbol: str
-    bidPrice: str
-    bidQty: str
-    askPrice: str
-    askQty: str
-
-
-class PublicTrade(msgspec.Struct, frozen=True):
-    """One of `trades`."""
-
-    id: int
-    price: str
-    qty: str
-    quoteQty: str
-    time: int
-    isBuyerMaker: bool
-    isBestMatch: bool = True
-
-
 def _ping(venue: Venue, caller: Caller, parameters: Parameters) -> dict[str, object]:
     return {}
 
@@ -52,7 +29,19 @@ def _time(venue: Venue, caller: Caller, parameters: Parameters) -> ServerTime:
 
 
 def _exchange_info(venue: Venue, caller: Caller, parameters: Parameters) -> ExchangeInfo:
-    return exchange_info(venue, _symbols(venue, parameters))
+    status = parameters.optional("symbolStatus")
+    if status not in (None, "TRADING", "HALT", "BREAK"):
+        raise errors.bad_symbol_status()
+    if status and ("symbol" in parameters or "symbols" in parameters):
+        raise errors.bad_combination()
+    symbols = venue.chosen_symbols(parameters)
+    return exchange_info(venue, symbols if status in (None, "TRADING") and _permitted(parameters) else [])
+
+
+def _permitted(parameters: Parameters) -> bool:
+    """Whether `permissions` (a name, or a JSON array of names) leaves any symbol: all of them are for SPOT."""
+    text = parameters.optional("permissions")
+    return text is None or "SPOT" in text.strip('[]" ').replace('"', "").split(",")
 
 
 def _depth(venue: Venue, caller: Caller, parameters: Parameters) -> DepthReply:
@@ -69,62 +58,23 @@ def _depth_weight(parameters: Parameters) -> int:
     return 250
 
 
-def _trades(venue: Venue, caller: Caller, parameters: Parameters) -> list[PublicTrade]:
-    symbol = venue.symbol(parameters.symbol_text())
-    limit = parameters.limit(500, 1000)
-    text = venue.texts[symbol]
-    prints = list(venue.tape[symbol])[-limit:]
-    return [
-        PublicTrade(
-            each.trade_id,
-            text.price(each.price_ticks),
-            text.quantity(each.lots),
-            text.quote_amount(each.price_ticks, each.lots),
-            each.time_ns // NS_PER_MS,
-            each.buyer_is_maker,
-        )
-        for each in prints
-    ]
-
-
-def _book_ticker(venue: Venue, caller: Caller, parameters: Parameters) -> BookTicker | list[BookTicker]:
-    tickers = [_book_ticker_of(venue, symbol) for symbol in _symbols(venue, parameters)]
-    return tickers[0] if "symbol" in parameters else tickers
-
-
-def _book_ticker_of(venue: Venue, symbol: str) -> BookTicker:
-    _, bid_ticks, bid_lots, ask_ticks, ask_lots = venue.engine.touch(symbol)
-    text = venue.texts[symbol]
-    return BookTicker(symbol, text.price(bid_ticks), text.quantity(bid_lots), text.price(ask_ticks), text.quantity(ask_lots))
-
-
-def _symbols(venue: Venue, parameters: Parameters) -> list[str]:
-    if "symbol" in parameters and "symbols" in parameters:
-        raise errors.bad_combination()
-    if "symbol" in parameters:
-        return [venue.symbol(parameters.symbol_text())]
-    if "symbols" in parameters:
-        return [venue.symbol(symbol) for symbol in parameters.symbol_list()]
-    return list(venue.texts)
-
-
 GENERAL_OPERATIONS = (
-    Operation(handler=_ping, rest=("GET", "ping"), websocket="ping"),
-    Operation(handler=_time, rest=("GET", "time"), websocket="time"),
+    Operation(handler=_ping, summary="nothing, to see whether it answers", rest=("GET", "ping"), websocket="ping"),
+    Operation(handler=_time, summary="the server's time", rest=("GET", "time"), websocket="time"),
     Operation(
         handler=_exchange_info,
+        summary="rate limits, and each symbol's filters",
         rest=("GET", "exchangeInfo"),
         websocket="exchangeInfo",
         parameters=names("symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"),
         weight=20,
     ),
-    Operation(handler=_depth, rest=("GET", "depth"), websocket="depth", parameters=names("symbol", "limit"), weight=_depth_weight),
-    Operation(handler=_trades, rest=("GET", "trades"), websocket="trades.recent", parameters=names("symbol", "limit"), weight=25),
     Operation(
-        handler=_book_ticker,
-        rest=("GET", "ticker/bookTicker"),
-        websocket="ticker.book",
-        parameters=names("symbol", "symbols"),
-        weight=lambda parameters: 2 if "symbol" in parameters else 4,
+        handler=_depth,
+        summary="the book, with the id of its last update",
+        rest=("GET", "depth"),
+        websocket="depth",
+        parameters=names("symbol", "limit", "symbolStatus"),
+        weight=_depth_weight,
     ),
 )

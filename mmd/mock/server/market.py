@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mmd.mock.engine import EngineEvent, MatchingEngine
+from mmd.mock.instruments import opening_price
 from mmd.mock.replay import Recording, ReplayMarket
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.market_streams import MarketStreams
-from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+from mmd.mock.simulation import SimulatedMarket, SimulationParameters, SymbolParameters, symbol_parameters
 from mmd.types.market import Level
 
 MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]
@@ -68,13 +69,18 @@ def market_from_config(context: MarketContext) -> Market:
         return market
     if context.config.market == "none":
         return NoMarket()
-    # After a restart the market goes on where it was, not at its first opening price.
     parameters = SimulationParameters.model_validate({})
-    symbols = []
-    for each in parameters.symbols:
-        if each.symbol in context.engine.instruments:
-            last_ticks = context.engine.last_price_ticks(each.symbol)
-            price = float(context.engine.instruments[each.symbol].price(last_ticks)) if last_ticks else each.opening_price
-            symbols.append(each.model_copy(update={"opening_price": price}))
-    parameters = parameters.model_copy(update={"symbols": tuple(symbols)})
+    calibrated = {each.symbol: each for each in parameters.symbols}
+    symbols = [_symbol_parameters(context.engine, symbol, calibrated) for symbol in context.engine.instruments]
+    parameters = parameters.model_copy(update={"symbols": tuple(symbols), "min_spread_ticks": context.config.min_spread_ticks})
     return SimulatedMarket(context.engine, parameters, seed=context.config.seed, start_ns=context.start_ns)
+
+
+def _symbol_parameters(engine: MatchingEngine, symbol: str, calibrated: Mapping[str, SymbolParameters]) -> SymbolParameters:
+    instrument = engine.instruments[symbol]
+    chosen = calibrated.get(symbol) or symbol_parameters(instrument, opening_price(instrument))
+    last_ticks = engine.last_price_ticks(symbol)
+    if not last_ticks:
+        return chosen
+    # After a restart the market goes on where it was, not at its first opening price.
+    return chosen.model_copy(update={"opening_price": float(instrument.price(last_ticks))})

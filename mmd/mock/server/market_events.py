@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from mmd.mock.server.trade_history import AggregateTrade
 from mmd.types.instrument import Instrument, atoms_text
 from mmd.types.market import Level
 
 LevelText = tuple[str, str]
+_NS_PER_MS = 1_000_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,6 +25,22 @@ class TradeEvent(msgspec.Struct, frozen=True, gc=False):
     trade_id: int = msgspec.field(name="t")
     price: str = msgspec.field(name="p")
     quantity: str = msgspec.field(name="q")
+    trade_time: int = msgspec.field(name="T")
+    buyer_is_maker: bool = msgspec.field(name="m")
+    ignored: bool = msgspec.field(name="M", default=True)
+
+
+class AggregateTradeEvent(msgspec.Struct, frozen=True, gc=False):
+    """`<symbol>@aggTrade`."""
+
+    event_type: str = msgspec.field(name="e")
+    event_time: int = msgspec.field(name="E")
+    symbol: str = msgspec.field(name="s")
+    aggregate_id: int = msgspec.field(name="a")
+    price: str = msgspec.field(name="p")
+    quantity: str = msgspec.field(name="q")
+    first_trade_id: int = msgspec.field(name="f")
+    last_trade_id: int = msgspec.field(name="l")
     trade_time: int = msgspec.field(name="T")
     buyer_is_maker: bool = msgspec.field(name="m")
     ignored: bool = msgspec.field(name="M", default=True)
@@ -100,6 +118,24 @@ class SymbolTexts:
         return _encode(
             TradeEvent(
                 "trade", time_ms, self.symbol, trade_id, self.price(price_ticks), self.quantity(lots), time_ms, buyer_is_maker
+            )
+        )
+
+    def aggregate_frame(self, trade: AggregateTrade) -> bytes:
+        """The `@aggTrade` frame of one aggregate."""
+        time_ms = trade.time_ns // _NS_PER_MS
+        return _encode(
+            AggregateTradeEvent(
+                "aggTrade",
+                time_ms,
+                self.symbol,
+                trade.aggregate_id,
+                self.price(trade.price_ticks),
+                self.quantity(trade.lots),
+                trade.first_trade_id,
+                trade.last_trade_id,
+                time_ms,
+                trade.buyer_is_maker,
             )
         )
 

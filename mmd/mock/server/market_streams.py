@@ -1,8 +1,8 @@
 """The market streams: who reads what, and the frames that the engine's events turn into.
 
-For every operation, in this order: its trade prints go to `@trade`, then the touch to `@bookTicker` if it changed. Depth goes out
-on its own beat: the diffs of consecutive frames are contiguous, because everything the engine changed since the last beat is taken
-out of it on each beat, whether somebody reads or not.
+For every operation, in this order: its trade prints go to `@trade`, aggregated to `@aggTrade`, then the touch to `@bookTicker` if
+it changed. Depth goes out on its own beat: the diffs of consecutive frames are contiguous, because everything the engine changed
+since the last beat is taken out of it on each beat, whether somebody reads or not.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM
-from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
+from mmd.mock.engine import MatchingEngine, TradePrint
 from mmd.mock.server.market_events import SymbolTexts
+from mmd.mock.server.statistics_streams import MARKET_STREAMS, SYMBOL_STREAMS, StatisticsStreams
 from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.trade_history import AggregateTrade, TradeHistory
 
+EVERY_TOUCH_STREAM = "!bookTicker"
 PARTIAL_DEPTHS = (5, 10, 20)
 _NS_PER_MS = 1_000_000
 
@@ -33,7 +36,7 @@ class _PendingDepth:
 class MarketStreams:
     """Publishes the market to its readers."""
 
-    def __init__(self, engine: MatchingEngine, texts: Mapping[str, SymbolTexts]) -> None:
+    def __init__(self, engine: MatchingEngine, texts: Mapping[str, SymbolTexts], histories: Mapping[str, TradeHistory]) -> None:
         self._engine = engine
         self._texts = texts
         self._readers: dict[str, dict[StreamConnection, None]] = {}
@@ -41,6 +44,8 @@ class MarketStreams:
         self._touches = {symbol: engine.touch(symbol)[1:] for symbol in texts}
         self._pending = {symbol: _PendingDepth() for symbol in texts}
         self._trade_streams = {symbol: f"{text.stream_prefix}@trade" for symbol, text in texts.items()}
+        self._aggregate_streams = {symbol: f"{text.stream_prefix}@aggTrade" for symbol, text in texts.items()}
+        self._statistics = StatisticsStreams(engine, texts, histories, self)
         self._touch_streams = {symbol: f"{text.stream_prefix}@bookTicker" for symbol, text in texts.items()}
 
     def subscribe(self, connection: StreamConnection, stream: str) -> None:
@@ -59,15 +64,29 @@ class MarketStreams:
 
     def is_known(self, stream: str) -> bool:
         """Whether anything will ever come on a stream of that name."""
-        if stream == ANNOUNCEMENT_STREAM:
+        if stream in (ANNOUNCEMENT_STREAM, EVERY_TOUCH_STREAM, *MARKET_STREAMS):
             return True
         prefix, _, kind = stream.partition("@")
         if all(prefix != text.stream_prefix for text in self._texts.values()):
             return False
-        kinds = {"trade", "bookTicker", "depth", "depth@0ms", "depth@100ms", "depth@250ms", "depth@500ms"}
+        kinds = {
+            "trade",
+            "aggTrade",
+            "bookTicker",
+            *SYMBOL_STREAMS,
+            "depth",
+            "depth@0ms",
+            "depth@100ms",
+            "depth@250ms",
+            "depth@500ms",
+        }
         for depth in PARTIAL_DEPTHS:
             kinds |= {f"depth{depth}", f"depth{depth}@100ms"}
         return kind.removesuffix("@1000ms") in kinds
+
+    def has_readers(self, stream: str) -> bool:
+        """Whether anybody reads `stream`."""
+        return stream in self._readers
 
     def broadcast(self, stream: str, frame: bytes) -> None:
         """Send one raw frame to every reader of `stream`."""
@@ -97,23 +116,30 @@ class MarketStreams:
         for connection in readers:
             connection.send(combined if connection.combined else raw)
 
-    def on_operation(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
+    def on_operation(self, time_ns: int, symbol: str, prints: Sequence[TradePrint], aggregates: Sequence[AggregateTrade]) -> None:
         """Publish what one operation did to trades and touch."""
-        trade_stream = self._trade_streams[symbol]
-        if trade_stream in self._readers:
-            text = self._texts[symbol]
-            for event in events:
-                if isinstance(event, TradePrint):
-                    frame = text.trade_frame(
-                        event.trade_id, event.price_ticks, event.lots, event.buyer_is_maker, event.time_ns // _NS_PER_MS
-                    )
-                    self.broadcast(trade_stream, frame)
+        if prints:
+            self._publish_trades(symbol, prints, aggregates)
         touch = self._engine.touch(symbol)
         if touch[1:] != self._touches[symbol]:
             self._touches[symbol] = touch[1:]
             touch_stream = self._touch_streams[symbol]
-            if touch_stream in self._readers:
-                self.broadcast(touch_stream, self._texts[symbol].book_ticker_frame(touch))
+            if touch_stream in self._readers or EVERY_TOUCH_STREAM in self._readers:
+                frame = self._texts[symbol].book_ticker_frame(touch)
+                self.broadcast(touch_stream, frame)
+                self.broadcast(EVERY_TOUCH_STREAM, frame)
+
+    def _publish_trades(self, symbol: str, prints: Sequence[TradePrint], aggregates: Sequence[AggregateTrade]) -> None:
+        text = self._texts[symbol]
+        stream = self._trade_streams[symbol]
+        if stream in self._readers:
+            for each in prints:
+                time_ms = each.time_ns // _NS_PER_MS
+                self.broadcast(stream, text.trade_frame(each.trade_id, each.price_ticks, each.lots, each.buyer_is_maker, time_ms))
+        stream = self._aggregate_streams[symbol]
+        if stream in self._readers:
+            for aggregate in aggregates:
+                self.broadcast(stream, text.aggregate_frame(aggregate))
 
     def fast_beat(self, time_ns: int) -> None:
         """Publish the `@100ms` depth streams."""
@@ -130,7 +156,7 @@ class MarketStreams:
             self._partial_depth(symbol, text, "@100ms")
 
     def slow_beat(self, time_ns: int) -> None:
-        """Publish the other depth streams: what the fast beats since the last slow one gathered."""
+        """Publish the other depth streams (what the fast beats since the last slow one gathered), then the statistics."""
         for symbol, text in self._texts.items():
             pending = self._pending[symbol]
             if pending.final_id:
@@ -143,6 +169,7 @@ class MarketStreams:
                             stream, text.depth_frame(pending.first_id, pending.final_id, bids, asks, time_ns // _NS_PER_MS)
                         )
             self._partial_depth(symbol, text, "")
+        self._statistics.beat(time_ns)
 
     def _gather(
         self, symbol: str, first_id: int, final_id: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]

@@ -13,6 +13,7 @@ from enum import Enum
 from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.venue import Venue
 
+API_PREFIX = "/api/v3/"
 SIGNING_PARAMETERS = frozenset({"timestamp", "recvWindow", "signature"})
 
 
@@ -39,11 +40,13 @@ Handler = Callable[[Venue, Caller, Parameters], object]
 class Operation:
     """One thing the exchange can do.
 
-    `rest` is (method, path below /api/v3/), `websocket` the method's name there. `weight` is charged before; operations on orders
-    (`free_on_success`) get it back when they succeed. `counts_orders`: replies tell the account's count of unfilled orders.
+    `rest` is (method, path below /api/v3/, or the whole path with its slash), `websocket` the method's name there. `weight` is
+    charged before; operations on orders (`free_on_success`) get it back when they succeed. `counts_orders`: replies tell the
+    account's count of unfilled orders.
     """
 
     handler: Handler
+    summary: str
     rest: tuple[str, str] | None = None
     websocket: str | None = None
     security: Security = Security.NONE
@@ -58,19 +61,20 @@ class Operation:
 
     @property
     def known_parameters(self) -> frozenset[str]:
-        """Everything the REST API accepts here."""
-        return self.parameters | SIGNING_PARAMETERS if self.security is Security.SIGNED else self.parameters
+        """Everything the REST API accepts here. (Clients sign some requests that need a key alone.)"""
+        return self.parameters if self.security is Security.NONE else self.parameters | SIGNING_PARAMETERS
 
 
 class OperationTable:
-    """Operations by REST route and by WebSocket API method."""
+    """Operations by REST route (the whole path) and by WebSocket API method."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.by_route: dict[tuple[str, str], Operation] = {}
         self.by_method: dict[str, Operation] = {}
         for operation in operations:
             if operation.rest is not None:
-                self.by_route[operation.rest] = operation
+                method, path = operation.rest
+                self.by_route[method, path if path.startswith("/") else API_PREFIX + path] = operation
             if operation.websocket is not None:
                 self.by_method[operation.websocket] = operation
 

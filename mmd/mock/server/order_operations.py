@@ -222,6 +222,7 @@ _CANCEL_REPLACE = names(
 ORDER_OPERATIONS = (
     Operation(
         handler=_place,
+        summary="place an order",
         rest=("POST", "order"),
         websocket="order.place",
         security=Security.SIGNED,
@@ -231,6 +232,7 @@ ORDER_OPERATIONS = (
     ),
     Operation(
         handler=_test,
+        summary="check an order without placing it",
         rest=("POST", "order/test"),
         websocket="order.test",
         security=Security.SIGNED,
@@ -239,6 +241,7 @@ ORDER_OPERATIONS = (
     ),
     Operation(
         handler=_cancel,
+        summary="cancel an order",
         rest=("DELETE", "order"),
         websocket="order.cancel",
         security=Security.SIGNED,
@@ -247,6 +250,7 @@ ORDER_OPERATIONS = (
     ),
     Operation(
         handler=_cancel_replace,
+        summary="cancel one order and place another",
         rest=("POST", "order/cancelReplace"),
         websocket="order.cancelReplace",
         security=Security.SIGNED,
@@ -256,6 +260,7 @@ ORDER_OPERATIONS = (
     ),
     Operation(
         handler=_amend,
+        summary="reduce an order's quantity; it keeps its place in the queue",
         rest=("PUT", "order/amend/keepPriority"),
         websocket="order.amend.keepPriority",
         security=Security.SIGNED,
@@ -264,6 +269,7 @@ ORDER_OPERATIONS = (
     ),
     Operation(
         handler=_cancel_all,
+        summary="cancel every open order of a symbol",
         rest=("DELETE", "openOrders"),
         websocket="openOrders.cancelAll",
         security=Security.SIGNED,

@@ -12,11 +12,9 @@ from mmd.mock.server.parameters import parse_form
 from mmd.mock.server.signatures import rest_payload
 from mmd.mock.server.venue import Venue
 
-API_PREFIX = "/api/v3/"
-
 
 class RestApi:
-    """Serves everything below /api/v3/."""
+    """Serves every operation that has a REST route."""
 
     def __init__(self, venue: Venue, table: OperationTable) -> None:
         self._venue = venue
@@ -40,7 +38,7 @@ class RestApi:
         return web.Response(status=status, body=payload, headers=headers, content_type="application/json", charset="UTF-8")
 
     def _find(self, method: str, path: str) -> Operation:
-        operation = self._table.by_route.get((method, path.removeprefix(API_PREFIX)))
+        operation = self._table.by_route.get((method, path))
         if operation is None:
             raise WireError(-1020, f"{method} {path} is not served by this exchange.", status=404)
         return operation

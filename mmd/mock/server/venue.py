@@ -7,7 +7,6 @@ it is recorded.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -19,15 +18,16 @@ from mmd.mock.server.market import MarketContext, MarketFactory
 from mmd.mock.server.market_events import SymbolTexts
 from mmd.mock.server.market_streams import MarketStreams
 from mmd.mock.server.order_replies import NS_PER_MS
+from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.rate_limits import RateLimiter
 from mmd.mock.server.signatures import KeyRing
 from mmd.mock.server.state_store import StateStore
+from mmd.mock.server.trade_history import TradeHistory
 from mmd.mock.server.user_data import UserDataHub
 from mmd.types.instrument import ATOMS_PER_UNIT, atoms_text
 from mmd.types.market import Level
 
 _NS_PER_SECOND = 1_000_000_000
-_TAPE_LENGTH = 1000
 _MAX_CATCH_UP_STEPS = 8
 
 logger = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class Venue:
         self.limiter = RateLimiter(config.rate_limits)
         self.keys = KeyRing(config)
         self.texts = {symbol: SymbolTexts(instrument) for symbol, instrument in engine.instruments.items()}
-        self.tape: dict[str, deque[TradePrint]] = {symbol: deque(maxlen=_TAPE_LENGTH) for symbol in self.texts}
+        self.histories = {symbol: TradeHistory(engine.last_trade_id(symbol)) for symbol in self.texts}
         self.user_data = UserDataHub(engine, self.texts)
         self._clock = clock
         self._store = store
@@ -67,7 +67,7 @@ class Venue:
         self._next_slow_ns = self._started_ns - self._started_ns % self._slow_ns + self._slow_ns
         self._context = MarketContext(engine, config, self._started_ns, self._broadcast)
         self._market = market_factory(self._context)
-        self.streams = MarketStreams(engine, self.texts)
+        self.streams = MarketStreams(engine, self.texts, self.histories)
         self._context.streams = lambda: self.streams
 
     def server_ms(self) -> int:
@@ -88,6 +88,23 @@ class Venue:
         if name not in self.texts:
             raise errors.bad_symbol()
         return name
+
+    def chosen_symbols(self, parameters: Parameters) -> list[str]:
+        """The symbols that `symbol` or `symbols` name; without either all. Raises -1121, -1100, -1128, -1151."""
+        if "symbol" in parameters and "symbols" in parameters:
+            raise errors.bad_combination()
+        if "symbol" in parameters:
+            return [self.symbol(parameters.symbol_text())]
+        if "symbols" not in parameters:
+            return list(self.texts)
+        symbols = [self.symbol(name) for name in parameters.symbol_list()]
+        if len(set(symbols)) != len(symbols):
+            raise errors.duplicate_symbols()
+        return symbols
+
+    def last_ticks(self, symbol: str) -> int:
+        """Price of the last trade in ticks, 0 before the first."""
+        return self.engine.last_price_ticks(symbol)
 
     def depth(self, symbol: str, limit: int) -> tuple[int, list[Level], list[Level]]:
         """Update id and up to `limit` bids and asks, best first, as the public sees them."""
@@ -127,9 +144,10 @@ class Venue:
     def publish(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
         """What one operation of the engine caused: record it, then tell everybody whom it concerns."""
         concerns_accounts = False
+        prints: list[TradePrint] = []
         for event in events:
             if isinstance(event, TradePrint):
-                self.tape[symbol].append(event)
+                prints.append(event)
             elif isinstance(event, OrderReport):
                 concerns_accounts = True
                 trade = event.trade
@@ -141,8 +159,9 @@ class Venue:
                     self._account_updates[event.account] = event.time_ns
         if concerns_accounts:
             self._store.record(self.engine, events)
+        aggregates = self.histories[symbol].add(prints) if prints else []
         if self._context.streams_from_engine:
-            self.streams.on_operation(time_ns, symbol, events)
+            self.streams.on_operation(time_ns, symbol, prints, aggregates)
         if concerns_accounts:
             self.user_data.on_operation(events)
 

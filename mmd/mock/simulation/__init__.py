@@ -2,5 +2,13 @@
 
 from mmd.mock.simulation.market import SimulatedMarket
 from mmd.mock.simulation.parameters import InformedParameters, MakerParameters, SimulationParameters, SymbolParameters
+from mmd.mock.simulation.symbols import symbol_parameters
 
-__all__ = ["InformedParameters", "MakerParameters", "SimulatedMarket", "SimulationParameters", "SymbolParameters"]
+__all__ = [
+    "InformedParameters",
+    "MakerParameters",
+    "SimulatedMarket",
+    "SimulationParameters",
+    "SymbolParameters",
+    "symbol_parameters",
+]

@@ -60,6 +60,7 @@ class Maker:
         self._withdrawal_steps = parameters.foresight_withdrawal_steps
         self._size_lean = parameters.foresight_size_lean
         self._inventory_seconds = parameters.inventory_seconds
+        self._min_spread_ticks = parameters.min_spread_ticks
         self._size_lots = symbol.maker_size * maker.size_factor * desk.lots_per_unit
         self._inventory = 0.0
         self._woke_ns = now_ns
@@ -103,8 +104,8 @@ class Maker:
         if abs(anchor - best - 0.5) > _HYSTERESIS_STEPS:
             best = self._best[side] = floor(anchor)
         bid_ticks, _, ask_ticks, _ = desk.touch(now_ns)
-        # Mirrored for sells: the highest step that does not take.
-        limit = (ask_ticks - 1) // desk.step_ticks if side is Side.BUY else (-bid_ticks - 1) // desk.step_ticks
+        # Mirrored for sells: the highest step that keeps the least spread, and so does not take.
+        limit = ((ask_ticks if side is Side.BUY else -bid_ticks) - self._min_spread_ticks) // desk.step_ticks
         first = min(best, limit)
         size = self._size_lots * exp(self._size_lean * favour)
         wanted: dict[int, float] = {}

@@ -71,7 +71,7 @@ class NoiseTraders:
             price = (own // step - int(draws.exponential() * parameters.depth_steps)) * step
         if draws.uniform() < parameters.off_grid_share:
             price += int(draws.uniform() * step)
-        price = min(price, other - 1)
+        price = min(price, other - parameters.min_spread_ticks)
         lots = self._lots(self._symbol.limit_size, self._symbol.limit_size_sigma, self._symbol.order_size_max)
         order = self._desk.rest(side, sign * price, lots, now_ns, None)
         if order is not None:

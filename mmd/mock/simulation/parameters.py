@@ -218,6 +218,9 @@ class SimulationParameters(BaseModel):
         default=0.8, ge=0, description="log of the quantity's factor at full outlook; its inverse on the other side"
     )
     inventory_seconds: float = Field(default=8.0, gt=0, description="time in which a maker lays off its inventory elsewhere, s")
+    min_spread_ticks: int = Field(
+        default=1, ge=1, description="simulated participants rest no order closer than this to the opposite touch, ticks"
+    )
 
     @model_validator(mode="after")
     def _stable(self) -> SimulationParameters:

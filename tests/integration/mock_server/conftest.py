@@ -47,7 +47,7 @@ class RestClient:
         self.clock = clock
 
     async def public(self, method: str, path: str, query: str = "") -> Reply:
-        async with self.session.request(method, f"{self.url}/api/v3/{path}?{query}") as response:
+        async with self.session.request(method, self._target(path, query)) as response:
             return response.status, await response.json(), dict(response.headers)
 
     async def signed(self, method: str, path: str, *, in_body: bool = False, **params: object) -> Reply:
@@ -58,10 +58,13 @@ class RestClient:
 
     async def raw(self, method: str, path: str, payload: str, *, body: str = "", in_body: bool = False) -> Reply:
         query, body = ("", payload) if in_body else (payload, body)
-        url = aiohttp.client.URL(f"{self.url}/api/v3/{path}?{query}", encoded=True)
+        url = aiohttp.client.URL(self._target(path, query), encoded=True)
         headers = {"X-MBX-APIKEY": self.key, "Content-Type": "application/x-www-form-urlencoded"}
         async with self.session.request(method, url, data=body or None, headers=headers) as response:
             return response.status, await response.json(), dict(response.headers)
+
+    def _target(self, path: str, query: str) -> str:
+        return f"{self.url}{path if path.startswith('/') else f'/api/v3/{path}'}?{query}"
 
     async def place(self, side: str, price: str, quantity: str, **more: object) -> Any:
         """A LIMIT GTC order that must be accepted."""

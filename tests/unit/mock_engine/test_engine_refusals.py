@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from mmd.mock.engine import BACKGROUND, MatchingEngine, NewOrder, Refusal, TimeInForce
 from mmd.mock.engine_filters import MAX_NUM_ORDERS, parse_price, parse_quantity
-from mmd.mock.instruments import listed
+from mmd.mock.instruments import listed, opening_price
 from mmd.types.instrument import InstrumentError, atoms
 from tests.unit.mock_engine.engine_helpers import (
     BTC,
@@ -198,5 +198,11 @@ def test_accounts_are_opened_once_and_with_money_that_can_be() -> None:
 
 def test_symbols_are_listed_by_name() -> None:
     assert MatchingEngine(listed(["ETHUSDT"])).instruments["ETHUSDT"].lot_atoms == 10_000
-    with pytest.raises(InstrumentError, match="lists no 'DOGEUSDT'; it has BTCUSDT, ETHUSDT"):
-        listed(["DOGEUSDT"])
+    doge, unheard_of, cross = listed(["DOGEUSDT", "ZZZUSDT", "ETHBTC"])
+    assert (doge.base_asset, doge.quote_asset, str(doge.tick_size), str(doge.lot_size)) == ("DOGE", "USDT", "0.00001", "1")
+    assert (str(unheard_of.tick_size), str(unheard_of.lot_size)) == ("0.0001", "0.1")
+    assert (cross.base_asset, cross.quote_asset, cross.notional_atoms, cross.min_notional_atoms) == ("ETH", "BTC", 1, 10_000)
+    assert opening_price(cross) == pytest.approx(3_500 / 60_000)
+    for nonsense in ("btcusdt", "USDT", "BTC-USDT", "BTCXYZ"):
+        with pytest.raises(InstrumentError, match="a base asset followed by one of USDT"):
+            listed([nonsense])
