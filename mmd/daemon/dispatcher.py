@@ -21,7 +21,11 @@ from mmd.types.market import BatchEnd, DepthUpdate, FeedStatus, MarketTrade, Tou
 from mmd.types.orders import (
     AmendOrder,
     CancelOrder,
+    DeadMansSwitchLapsed,
     ExternalBalanceChange,
+    ForcedTrade,
+    FundingPaid,
+    ModifyOrder,
     OrderChannelStatus,
     PlaceOrder,
     RateLimited,
@@ -34,9 +38,20 @@ from mmd.types.stages import Stage
 log = structlog.get_logger(__name__)
 
 STREAMED = frozenset({TouchUpdate, DepthUpdate, MarketTrade})
-LOGGED = frozenset({FeedStatus, OrderChannelStatus, ExternalBalanceChange, RateLimited, ReconciliationFailed})
-ORDERS = frozenset({PlaceOrder, ReplaceOrder, CancelOrder, AmendOrder})
-RISING = frozenset({PlaceOrder, ReplaceOrder})
+LOGGED = frozenset(
+    {
+        FeedStatus,
+        OrderChannelStatus,
+        ExternalBalanceChange,
+        RateLimited,
+        ReconciliationFailed,
+        FundingPaid,
+        DeadMansSwitchLapsed,
+        ForcedTrade,
+    }
+)
+ORDERS = frozenset({PlaceOrder, ReplaceOrder, ModifyOrder, CancelOrder, AmendOrder})
+RISING = frozenset({PlaceOrder, ReplaceOrder, ModifyOrder})
 """Commands that may add to what is at risk."""
 
 

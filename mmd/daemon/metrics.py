@@ -96,6 +96,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_realised_pnl_quote", "gauge", "Realised part of it, before fees.", ("symbol",)),
     Metric("mmd_unrealised_pnl_quote", "gauge", "Unrealised part of it.", ("symbol",)),
     Metric("mmd_fees_quote", "gauge", "Fees paid (rebates negative), quote units.", ("symbol",)),
+    Metric("mmd_funding_quote", "gauge", "Funding received for perpetual positions (paid: negative), quote units.", ("symbol",)),
     Metric("mmd_markout_bps", "gauge", "Mean markout of our fills, bps, positive is good.", ("symbol", "horizon")),
     Metric("mmd_feature_value", "gauge", "Newest value of a feature.", ("symbol", "feature")),
     Metric("mmd_prediction_value", "gauge", "Newest output of a network.", ("symbol", "output")),
@@ -271,6 +272,7 @@ def _symbol(families: Families, line: SymbolReport) -> None:
         ("mmd_realised_pnl_quote", line.realised),
         ("mmd_unrealised_pnl_quote", line.unrealised),
         ("mmd_fees_quote", line.fees),
+        ("mmd_funding_quote", line.funding),
     ):
         _put(families, name, value, line.symbol)
     for name, values in (

@@ -36,6 +36,7 @@ class Summary(msgspec.Struct, frozen=True):
     position: Any
     pnl: Any
     fees: Any
+    funding: Any
     sequence_gaps: int
     resyncs: int
     risk_denials: dict[str, int]
@@ -68,6 +69,7 @@ def summarise(report: TraderReport, stages: StageClock, ending: Ending, seconds:
         position=by_symbol({line.symbol: line.position for line in report.symbols}),
         pnl=by_symbol({line.symbol: line.pnl for line in report.symbols}),
         fees=by_symbol({line.symbol: line.fees for line in report.symbols}),
+        funding=by_symbol({line.symbol: line.funding for line in report.symbols}),
         sequence_gaps=report.sequence_gaps,
         resyncs=report.resyncs,
         risk_denials=report.risk_denials,

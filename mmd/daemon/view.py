@@ -207,6 +207,7 @@ def summary_table(summary: Summary) -> Table:
         ("position, base units", summary.position),
         ("PnL, quote units", summary.pnl),
         ("fees, quote units", summary.fees),
+        *([("funding, quote units", summary.funding)] if summary.funding else []),
         ("sequence gaps", summary.sequence_gaps),
         ("resyncs", summary.resyncs),
         ("denied locally", sum(summary.risk_denials.values())),

@@ -150,6 +150,7 @@ def _money(line: SymbolReport) -> list[Chunk]:
         (f"realised {line.realised:+z.{digits}f}", ""),
         (f"unrealised {line.unrealised:+z.{digits}f}", ""),
         (f"fees {line.fees:z.{digits}f}", ""),
+        *([(f"funding {line.funding:+z.{digits}f}", "")] if line.funding else []),
     ]
 
 

@@ -19,9 +19,13 @@ from mmd.types.orders import (
     CancelOrder,
     CancelRejected,
     ClockSync,
+    DeadMansSwitchLapsed,
     ExternalBalanceChange,
     Fill,
+    ForcedTrade,
+    FundingPaid,
     InstrumentsLoaded,
+    ModifyOrder,
     OrderAccepted,
     OrderBudgetReport,
     OrderChannelStatus,
@@ -50,8 +54,11 @@ OrderEvent = (
     | OrderUpdate
     | OrderNotFound
     | Fill
+    | FundingPaid
     | BalanceReport
     | ExternalBalanceChange
+    | DeadMansSwitchLapsed
+    | ForcedTrade
     | ReconciliationReport
     | ReconciliationFailed
     | OrderChannelStatus
@@ -64,7 +71,7 @@ ControlEvent = Timer | HaltRequest | ResumeRequest | Shutdown
 Event = MarketEvent | OrderEvent | ControlEvent
 """Everything that may reach the core."""
 
-OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder
+OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder
 VenueCommand = OrderCommand | RequestDepthSnapshot | RequestReconciliation
 """Everything the core may ask of a venue."""
 

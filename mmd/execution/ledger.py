@@ -3,11 +3,12 @@
 Everything is exact but the split of cost when part of a position is closed, which is rounded to an atom; what is rounded away
 stays in the cost, so that the identity holds to the atom, always:
 
-    realised + unrealised(mark) - fees == cash + value(position, mark)
+    realised + unrealised(mark) - fees + funding == cash + value(position, mark)
 
 Fees: in the quote asset they are fees. In the base asset (Binance takes a buyer's fee from what he bought) they change the
 position, as if that much had been sold at the fill's price, and that value is a fee. In a third asset they are recorded by asset
-and are *not* part of any profit here, since nothing here knows their price: `has_unvalued_fees` says so.
+and are *not* part of any profit here, since nothing here knows their price: `has_unvalued_fees` says so. Of a perpetual no base
+is ever taken: a fee in that asset is valued like one, and leaves the position alone.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 
 from mmd.execution.trade_ids import TradeIds
 from mmd.types.instrument import Instrument
-from mmd.types.orders import Fill
+from mmd.types.orders import Fill, FundingPaid
 
 STATE_VERSION = 1
+FUNDING_IDS_KEPT = 100
 
 
 class PositionLedger:
@@ -37,6 +39,11 @@ class PositionLedger:
         """Fees paid in quote, and in base at the fill's price; rebates reduce them."""
         self.other_fees_atoms: dict[str, int] = {}
         """Fees paid in third assets, atoms of that asset; in no profit."""
+        self.funding_atoms = 0
+        """Funding received for holding a perpetual position; below zero where it was paid."""
+        self.funding_to_ns = 0
+        """Exchange time of the newest funding booked or skipped, UTC ns."""
+        self._funding_ids = TradeIds(FUNDING_IDS_KEPT)
         self.volume_atoms = 0
         """Sum of the fills' notionals."""
 
@@ -54,6 +61,27 @@ class PositionLedger:
         self._trade(fill.side.sign * fill.lots * instrument.lot_atoms, fill.side.sign * notional)
         self._charge(fill)
         return True
+
+    def book_funding(self, payment: FundingPaid) -> bool:
+        """Book a funding payment; False when it was booked before. Raises `ValueError` for another symbol's or asset's."""
+        if payment.symbol != self.instrument.symbol or payment.asset != self.instrument.quote_asset:
+            raise ValueError(f"the ledger of {self.instrument.symbol} cannot book {payment}")
+        if not self._funding_ids.add(payment.funding_id):
+            return False
+        self.funding_atoms += payment.amount_atoms
+        self.funding_to_ns = max(self.funding_to_ns, payment.exchange_ns)
+        return True
+
+    def take_over(self, base_atoms: int, price_ticks: int) -> None:
+        """Begin with a position that was there before us, as if bought or sold at this price. Raises `ValueError` once in use."""
+        if self.position_atoms or self.volume_atoms:
+            raise ValueError(f"the ledger of {self.instrument.symbol} holds a position already")
+        self._trade(base_atoms, self._value(base_atoms, price_ticks))
+
+    def skip_funding(self, payment: FundingPaid) -> None:
+        """Funding up to this payment is none of ours to book."""
+        self._funding_ids.skip_to(payment.funding_id)
+        self.funding_to_ns = max(self.funding_to_ns, payment.exchange_ns)
 
     def seen(self, trade_id: int) -> bool:
         """Whether a trade was booked, or is older than all we remember."""
@@ -99,7 +127,8 @@ class PositionLedger:
             self.fees_quote_atoms += fee
         elif fill.fee_asset == instrument.base_asset:
             value = self._value(fee, fill.price_ticks)
-            self._trade(-fee, -value)
+            if not instrument.perpetual:
+                self._trade(-fee, -value)
             self.fees_quote_atoms += value
         else:
             self.other_fees_atoms[fill.fee_asset] = self.other_fees_atoms.get(fill.fee_asset, 0) + fee
@@ -111,13 +140,13 @@ class PositionLedger:
         return self._value(self.position_atoms, mark_ticks) - self.cost_atoms
 
     def pnl_atoms(self, mark_ticks: int) -> int:
-        """Realised and unrealised profit after fees."""
-        return self.realised_atoms + self.unrealised_atoms(mark_ticks) - self.fees_quote_atoms
+        """Realised and unrealised profit after fees, with funding."""
+        return self.realised_atoms + self.unrealised_atoms(mark_ticks) - self.fees_quote_atoms + self.funding_atoms
 
     @property
     def cash_atoms(self) -> int:
         """Change of the quote balance by all that was booked."""
-        return self.realised_atoms - self.cost_atoms - self.fees_quote_atoms
+        return self.realised_atoms - self.cost_atoms - self.fees_quote_atoms + self.funding_atoms
 
     @property
     def average_cost_ticks(self) -> float:
@@ -148,6 +177,9 @@ class PositionLedger:
             "other_fees_atoms": dict(self.other_fees_atoms),
             "volume_atoms": self.volume_atoms,
             "trade_ids": self._trade_ids.state(),
+            "funding_atoms": self.funding_atoms,
+            "funding_to_ns": self.funding_to_ns,
+            "funding_ids": self._funding_ids.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -164,6 +196,11 @@ class PositionLedger:
         self.other_fees_atoms = {str(asset): int(fee) for asset, fee in state["other_fees_atoms"].items()}
         self.volume_atoms = int(state["volume_atoms"])
         self._trade_ids.restore(state["trade_ids"])
+        # Ledgers that were written before perpetuals were traded know of no funding.
+        self.funding_atoms = int(state.get("funding_atoms", 0))
+        self.funding_to_ns = int(state.get("funding_to_ns", 0))
+        if "funding_ids" in state:
+            self._funding_ids.restore(state["funding_ids"])
 
 
 def balance_changes(fill: Fill, instrument: Instrument) -> dict[str, int]:

@@ -4,7 +4,8 @@ Each side is looked at by itself and holds one order at most:
 
 - withheld (0 lots): whatever stands there is cancelled;
 - nothing there: place;
-- one settled order: keep it, amend it down (it keeps its place in the queue), or replace it, in one message;
+- one settled order: keep it, amend it down (it keeps its place in the queue), or replace it, in one message; where the venue can
+  modify orders it is modified instead, and where the venue can do neither it is cancelled first;
 - anything pending or unknown, or more than one order: nothing is placed, amended or replaced until that is settled; orders are
   only cancelled, those that are withheld, surplus, or too aggressive.
 
@@ -22,6 +23,7 @@ from mmd.execution.order_state import OrderState
 from mmd.execution.settings import ExecutionSettings
 from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
+from mmd.types.instrument import Replacement
 from mmd.types.market import Side
 
 
@@ -73,7 +75,18 @@ class AmendIntent(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent
+class ModifyIntent(msgspec.Struct, frozen=True, gc=False):
+    """Give the order this price and `lots`, its new total quantity with what is already filled."""
+
+    symbol: str
+    client_order_id: str
+    side: Side
+    price_ticks: int
+    lots: int
+    reason: str
+
+
+Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
 
 WITHHELD = "withheld"
 SURPLUS = "surplus"
@@ -84,7 +97,13 @@ TOO_SMALL = "too_small"
 MISSING = "missing"
 
 
-def plan(desired: DesiredQuote, tracker: OrderTracker, settings: ExecutionSettings, now_ns: int) -> list[Intent]:
+def plan(
+    desired: DesiredQuote,
+    tracker: OrderTracker,
+    settings: ExecutionSettings,
+    now_ns: int,
+    replacement: Replacement = Replacement.CANCEL_REPLACE,
+) -> list[Intent]:
     """The changes to make, cancels first. Sends nothing; ids and risk checks are the caller's."""
     half_spread = 0.0
     if desired.bid_ticks > 0 and desired.ask_ticks > desired.bid_ticks:
@@ -92,8 +111,8 @@ def plan(desired: DesiredQuote, tracker: OrderTracker, settings: ExecutionSettin
     tolerance = _Tolerance(settings, half_spread, now_ns)
     symbol = desired.symbol
     bids, asks = tracker.working(symbol, Side.BUY), tracker.working(symbol, Side.SELL)
-    intents = _plan_side(symbol, Side.BUY, desired.bid_ticks, desired.bid_lots, bids, tolerance)
-    intents += _plan_side(symbol, Side.SELL, desired.ask_ticks, desired.ask_lots, asks, tolerance)
+    intents = _plan_side(symbol, Side.BUY, desired.bid_ticks, desired.bid_lots, bids, tolerance, replacement)
+    intents += _plan_side(symbol, Side.SELL, desired.ask_ticks, desired.ask_lots, asks, tolerance, replacement)
     if len(intents) > 1:
         intents.sort(key=_is_no_cancel)
     return intents
@@ -114,18 +133,26 @@ class _Tolerance:
 
 
 def _plan_side(
-    symbol: str, side: Side, price_ticks: int, lots: int, orders: list[TrackedOrder], tolerance: _Tolerance
+    symbol: str,
+    side: Side,
+    price_ticks: int,
+    lots: int,
+    orders: list[TrackedOrder],
+    tolerance: _Tolerance,
+    replacement: Replacement,
 ) -> list[Intent]:
     if not orders:
         return [PlaceIntent(symbol, side, price_ticks, lots, MISSING)] if lots > 0 else []
     if lots <= 0:
         return [CancelIntent(symbol, order.client_order_id, WITHHELD) for order in orders if not order.wants_cancel]
     if len(orders) == 1 and orders[0].is_settled:
-        return _plan_order(symbol, orders[0], price_ticks, lots, tolerance)
+        return _plan_order(symbol, orders[0], price_ticks, lots, tolerance, replacement)
     return _plan_unsettled(symbol, side, price_ticks, orders, tolerance)
 
 
-def _plan_order(symbol: str, order: TrackedOrder, price_ticks: int, lots: int, tolerance: _Tolerance) -> list[Intent]:
+def _plan_order(
+    symbol: str, order: TrackedOrder, price_ticks: int, lots: int, tolerance: _Tolerance, replacement: Replacement
+) -> list[Intent]:
     """One order at rest: keep, amend or replace."""
     name, side = order.client_order_id, order.side
     excess_ticks = (order.price_ticks - price_ticks) * side.sign
@@ -137,12 +164,18 @@ def _plan_order(symbol: str, order: TrackedOrder, price_ticks: int, lots: int, t
     elif -excess_ticks > tolerance.passive_ticks and may_improve:
         reason = TOO_PASSIVE
     elif remaining > lots * (1 + tolerance.size):
-        if not order.amend_refused:
+        if replacement is Replacement.CANCEL_REPLACE and not order.amend_refused:
             return [AmendIntent(symbol, name, order.lots - remaining + lots, TOO_LARGE)]
         reason = TOO_LARGE
     elif remaining < lots * (1 - tolerance.size) and may_improve:
         reason = TOO_SMALL
-    return [ReplaceIntent(symbol, name, side, price_ticks, lots, reason)] if reason else []
+    if not reason:
+        return []
+    if replacement is Replacement.CANCEL_REPLACE:
+        return [ReplaceIntent(symbol, name, side, price_ticks, lots, reason)]
+    if replacement is Replacement.MODIFY and not order.amend_refused:
+        return [ModifyIntent(symbol, name, side, price_ticks, order.lots - remaining + lots, reason)]
+    return [CancelIntent(symbol, name, reason)]
 
 
 def _plan_unsettled(symbol: str, side: Side, price_ticks: int, orders: list[TrackedOrder], tolerance: _Tolerance) -> list[Intent]:
@@ -153,7 +186,8 @@ def _plan_unsettled(symbol: str, side: Side, price_ticks: int, orders: list[Trac
     for order in orders:
         if order.wants_cancel:
             continue
-        excess_ticks = (order.price_ticks - price_ticks) * side.sign
+        # Of a modification in flight it is the price to come that counts.
+        excess_ticks = ((order.modify_price_ticks or order.price_ticks) - price_ticks) * side.sign
         # An order in flight is given the wider tolerance: cancelling each one that the market has moved past by a tick,
         # before it is even acknowledged, would keep us from ever standing on a slow line.
         allowed = tolerance.aggressive_ticks if order.state is OrderState.LIVE else _in_flight(tolerance)

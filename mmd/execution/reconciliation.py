@@ -39,10 +39,12 @@ class Comparison(msgspec.Struct, frozen=True):
     found_atoms: dict[str, int]
     """Base balance that the venue reports."""
     position_difference_atoms: dict[str, int]
-    """Found minus expected."""
+    """Found minus expected. Of a perpetual, expected and found are positions rather than balances."""
     reconciled_trade_ids: dict[str, int]
     """The newest trade in the report, ours or not, short of any that nobody could name (a later report may): once
     `fills_to_book` are booked, nothing up to it is missing."""
+    perpetuals: frozenset[str] = frozenset()
+    """Symbols of which positions were compared, not balances."""
 
 
 def compare(
@@ -60,12 +62,21 @@ def compare(
     fills, foreign_trades, nameless = _sort_trades(report, tracker, ledgers)
     foreign_orders, adopt, query = _sort_orders(report, tracker, ledgers)
     changes = _booked_changes(ledgers)
+    positions = {symbol: ledger.position_atoms for symbol, ledger in ledgers.items() if ledger.instrument.perpetual}
     for fill in fills:
-        for asset, change in balance_changes(fill, ledgers[fill.symbol].instrument).items():
+        instrument = ledgers[fill.symbol].instrument
+        if instrument.perpetual:
+            positions[fill.symbol] += fill.side.sign * fill.lots * instrument.lot_atoms
+            continue
+        for asset, change in balance_changes(fill, instrument).items():
             changes[asset] = changes.get(asset, 0) + change
     totals = {balance.asset: balance.total_atoms for balance in report.balances}
-    expected = {symbol: neutral + changes.get(bases[symbol], 0) for symbol, neutral in neutral_base_atoms.items()}
-    found = {symbol: totals.get(bases[symbol], 0) for symbol in expected}
+    stated = {position.symbol: position.base_atoms for position in report.positions}
+    expected = {
+        symbol: positions[symbol] if symbol in positions else neutral + changes.get(bases[symbol], 0)
+        for symbol, neutral in neutral_base_atoms.items()
+    }
+    found = {symbol: stated.get(symbol, 0) if symbol in positions else totals.get(bases[symbol], 0) for symbol in expected}
     return Comparison(
         fills_to_book=fills,
         foreign_trades=foreign_trades,
@@ -77,6 +88,7 @@ def compare(
         found_atoms=found,
         position_difference_atoms={symbol: found[symbol] - expected[symbol] for symbol in expected},
         reconciled_trade_ids=_complete_to(report, nameless),
+        perpetuals=frozenset(positions),
     )
 
 
@@ -147,6 +159,8 @@ def _sort_orders(
 def _booked_changes(ledgers: Mapping[str, PositionLedger]) -> dict[str, int]:
     changes: dict[str, int] = {}
     for ledger in ledgers.values():
+        if ledger.instrument.perpetual:
+            continue
         base, quote = ledger.instrument.base_asset, ledger.instrument.quote_asset
         changes[base] = changes.get(base, 0) + ledger.position_atoms
         changes[quote] = changes.get(quote, 0) + ledger.cash_atoms
@@ -222,8 +236,9 @@ class ReconciliationJudge:
 
 def _text(symbol: str, comparison: Comparison) -> str:
     expected, found = comparison.expected_atoms[symbol], comparison.found_atoms[symbol]
+    what = "position at the venue" if symbol in comparison.perpetuals else "base balance"
     text = (
-        f"{symbol}: base balance differs from the ledger and stays so: expected {units(expected)}, found {units(found)}, "
+        f"{symbol}: {what} differs from the ledger and stays so: expected {units(expected)}, found {units(found)}, "
         f"difference {units(found - expected)}"
     )
     if comparison.unattributed_trades:

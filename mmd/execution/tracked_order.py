@@ -31,6 +31,8 @@ class TrackedOrder:
         "filled_lots",
         "former_client_order_ids",
         "lots",
+        "modify_lots",
+        "modify_price_ticks",
         "next_cancel_ns",
         "next_query_ns",
         "not_founds",
@@ -42,6 +44,7 @@ class TrackedOrder:
         "side",
         "state",
         "symbol",
+        "unmodified",
         "wants_cancel",
     )
 
@@ -73,6 +76,12 @@ class TrackedOrder:
         self.amend_lots = 0
         self.amend_refused = False
         """The venue has refused to amend it: what must shrink is replaced."""
+        self.modify_price_ticks = 0
+        """Price that it has if an unanswered modification succeeded, 0 where none is in doubt. `price_ticks` and `lots` then hold
+        the worse of old and new: the keener price, the larger quantity."""
+        self.modify_lots = 0
+        self.unmodified = (0, 0)
+        """Price and quantity from before that modification."""
         self.clock_offset_ns: int | None = None
         """The largest offset of the venue's clock seen since it was sent; None before the first measurement."""
         self.queries_sent = 0

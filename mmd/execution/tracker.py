@@ -31,6 +31,7 @@ from mmd.types.orders import (
     CancelRejected,
     ClockSync,
     Fill,
+    ModifyOrder,
     OrderAccepted,
     OrderChannelStatus,
     OrderNotFound,
@@ -44,7 +45,7 @@ from mmd.types.orders import (
     ReplaceOrder,
 )
 
-OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder
+OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder
 
 NS_PER_MS = 1_000_000
 CLOCK_LEAD_MS = 1_000
@@ -81,6 +82,7 @@ class OrderTracker:
             CancelOrder: self._cancel,
             ReplaceOrder: self._replace,
             AmendOrder: self._amend,
+            ModifyOrder: self._modify,
             QueryOrder: self._query,
         }
         self._handlers: dict[type, Callable[[Any], Any]] = {
@@ -188,6 +190,19 @@ class OrderTracker:
         order.amend_lots = command.lots
         self._index.add_client_id(order, command.new_client_order_id)
 
+    def _modify(self, command: ModifyOrder) -> None:
+        order = self._known(command.client_order_id)
+        if command.lots <= 0 or command.price_ticks <= 0 or command.side is not order.side:
+            raise OrderStateError(f"{order!r}: cannot be modified by {command}")
+        order.unmodified = (order.price_ticks, order.lots)
+        order.modify_price_ticks, order.modify_lots = command.price_ticks, command.lots
+        self._apply(order, OrderTrigger.SEND_AMEND, command.decided_ns)
+        order.request_ns = command.decided_ns
+        keener = max if order.side is Side.BUY else min
+        order.price_ticks = keener(order.price_ticks, command.price_ticks)
+        order.lots = max(order.lots, command.lots)
+        self._index.refresh(order)
+
     def _query(self, command: QueryOrder) -> None:
         order = self._known(command.client_order_id)
         order.queries_sent += 1
@@ -267,7 +282,11 @@ class OrderTracker:
             return
         if order.state is OrderState.PENDING_AMEND:
             order.amend_refused = True
-            self._drop_amend(order)
+            if order.modify_price_ticks:
+                order.price_ticks, order.lots = order.unmodified
+                order.modify_price_ticks = 0
+            else:
+                self._drop_amend(order)
         self._apply(order, OrderTrigger.CANCEL_REJECTED, event.receive_ns)
 
     def _on_outcome_unknown(self, event: OutcomeUnknown) -> None:
@@ -304,6 +323,8 @@ class OrderTracker:
     def _take_open(self, order: TrackedOrder, event: OrderUpdate) -> OrderTrigger:
         name = event.client_order_id
         if not name or name == order.client_order_id:
+            if order.modify_price_ticks:
+                return self._take_modified(order, event)
             order.lots = max(order.lots, event.lots)
             return OrderTrigger.OPEN
         renamed = event.replaced_client_order_id == order.client_order_id or self._index.find(name) is None
@@ -312,6 +333,15 @@ class OrderTracker:
             return OrderTrigger.AMENDED
         # Said of it under a name that it has laid down since.
         return OrderTrigger.OPEN
+
+    def _take_modified(self, order: TrackedOrder, event: OrderUpdate) -> OrderTrigger:
+        """Shown open while a modification is in doubt: done if it shows the new price and quantity. Else that may still come, and
+        the worse of both goes on counting."""
+        if (event.price_ticks, event.lots) != (order.modify_price_ticks, order.modify_lots):
+            return OrderTrigger.OPEN
+        order.price_ticks, order.lots = event.price_ticks, event.lots
+        order.modify_price_ticks = 0
+        return OrderTrigger.AMENDED
 
     def _on_not_found(self, event: OrderNotFound) -> None:
         order = self._index.find(event.client_order_id)
@@ -413,8 +443,8 @@ class OrderTracker:
             order.state = state
             order.changed_ns = now_ns
             order.not_founds = order.amend_not_founds = 0
-            if state is OrderState.UNKNOWN and order.amend_client_order_id:
-                # Under which id it stands, and how large, is in doubt until it is gone.
+            if state is OrderState.UNKNOWN and (order.amend_client_order_id or order.modify_price_ticks):
+                # Under which id it stands, at what price, and how large, is in doubt until it is gone.
                 order.wants_cancel = True
             elif state is OrderState.LIVE and not order.wants_cancel:
                 order.queries_sent = order.next_query_ns = 0

@@ -1,6 +1,7 @@
 """Ledger = exchange: when the venue's view of the account is asked for, and what its answer means.
 
-Position on spot is the base balance minus a `neutral_base` that is recorded at the first start and never silently re-based.
+Position on spot is the base balance minus a `neutral_base` that is recorded at the first start and never silently re-based. Of a
+perpetual it is the venue's own number; one that is there at the first start is taken over at the venue's mark price.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class ReconciliationRoutine:
         """Ask now. A recorded neutral base is what makes earlier trades ours to book, so without one none are asked for."""
         self._requested_ns = now_ns
         after = tuple((symbol, desk.ledger.reconciled_trade_id) for symbol, desk in self._desks.items())
-        return RequestReconciliation(now_ns, reason, after)
+        perpetuals = ((symbol, desk.ledger) for symbol, desk in self._desks.items() if desk.instrument.perpetual)
+        funding_since = tuple((symbol, ledger.funding_to_ns) for symbol, ledger in perpetuals)
+        return RequestReconciliation(now_ns, reason, after, funding_since)
 
     def due(self, now_ns: int, *, fills_missing: bool = False) -> RequestReconciliation | None:
         """On the timer: the regular comparison, a retry, a repeat of one that was never answered, or fills that never came."""
@@ -111,9 +114,22 @@ class ReconciliationRoutine:
         totals = {balance.asset: balance.total_atoms for balance in report.balances}
         for symbol, desk in self._desks.items():
             if symbol not in self.neutral_base_atoms:
-                self.neutral_base_atoms[symbol] = totals.get(desk.instrument.base_asset, 0) - desk.ledger.position_atoms
+                if desk.instrument.perpetual:
+                    self._take_over(desk, report)
+                else:
+                    self.neutral_base_atoms[symbol] = totals.get(desk.instrument.base_asset, 0) - desk.ledger.position_atoms
                 newest = max((fill.trade_id for fill in report.trades if fill.symbol == symbol), default=-1)
                 desk.ledger.skip_to(newest)
+
+    def _take_over(self, desk: SymbolDesk, report: ReconciliationReport) -> None:
+        symbol = desk.instrument.symbol
+        self.neutral_base_atoms[symbol] = 0
+        for position in report.positions:
+            if position.symbol == symbol and position.base_atoms:
+                desk.ledger.take_over(position.base_atoms, position.mark_ticks)
+        for payment in report.funding:
+            if payment.symbol == symbol:
+                desk.ledger.skip_funding(payment)
 
     def _ledgers(self) -> dict[str, PositionLedger]:
         return {symbol: desk.ledger for symbol, desk in self._desks.items()}

@@ -6,6 +6,7 @@ from mmd.types.control import Exit, PersistHalt, PersistLedger
 from mmd.types.orders import (
     AmendOrder,
     CancelOrder,
+    ModifyOrder,
     PlaceOrder,
     QueryOrder,
     ReplaceOrder,
@@ -13,7 +14,9 @@ from mmd.types.orders import (
     RequestReconciliation,
 )
 
-OrderCommand = PlaceOrder | ReplaceOrder | CancelOrder | AmendOrder | QueryOrder
+OrderCommand = PlaceOrder | ReplaceOrder | ModifyOrder | CancelOrder | AmendOrder | QueryOrder
+Rising = PlaceOrder | ReplaceOrder | ModifyOrder
+"""What may add to what is at risk."""
 Command = OrderCommand | RequestDepthSnapshot | RequestReconciliation | PersistHalt | PersistLedger | Exit
 
 NOTHING: tuple[Command, ...] = ()
@@ -35,10 +38,10 @@ class Outbox:
         """Ahead of everything this event has already decided."""
         self._commands.insert(0, command)
 
-    def put_halt(self, latch: PersistHalt) -> list[PlaceOrder | ReplaceOrder]:
-        """The latch goes ahead of everything this event has already decided; placements among that are taken out and returned."""
-        dropped = [command for command in self._commands if isinstance(command, PlaceOrder | ReplaceOrder)]
-        self._commands = [latch, *(command for command in self._commands if not isinstance(command, PlaceOrder | ReplaceOrder))]
+    def put_halt(self, latch: PersistHalt) -> list[Rising]:
+        """The latch goes ahead of everything this event has already decided; what would add risk is taken out and returned."""
+        dropped = [command for command in self._commands if isinstance(command, Rising)]
+        self._commands = [latch, *(command for command in self._commands if not isinstance(command, Rising))]
         return dropped
 
     def take(self) -> list[Command] | tuple[Command, ...]:

@@ -54,8 +54,11 @@ from mmd.types.orders import (
     BalanceReport,
     CancelRejected,
     ClockSync,
+    DeadMansSwitchLapsed,
     ExternalBalanceChange,
     Fill,
+    ForcedTrade,
+    FundingPaid,
     InstrumentsLoaded,
     OrderAccepted,
     OrderBudgetReport,
@@ -143,6 +146,9 @@ class Trader:
             OrderUpdate: self._on_order_event,
             OrderNotFound: self._on_not_found,
             Fill: self._on_fill,
+            FundingPaid: self._on_funding,
+            DeadMansSwitchLapsed: self._on_switch_lapsed,
+            ForcedTrade: self._on_forced_trade,
             OrderChannelStatus: self._on_channel,
             ReconciliationReport: self._on_reconciliation,
             ReconciliationFailed: self._on_reconciliation_failed,
@@ -257,7 +263,11 @@ class Trader:
     def _on_rejected(self, event: OrderRejected) -> None:
         key = str(event.code)
         self.rejections[key] = self.rejections.get(key, 0) + 1
-        raced = event.code in RACED_CODES or (event.code == WOULD_MATCH_CODE and "immediately match" in event.message)
+        raced = (
+            event.would_take
+            or event.code in RACED_CODES
+            or (event.code == WOULD_MATCH_CODE and "immediately match" in event.message)
+        )
         if not raced:
             self.safeguards.errors.failed(f"order refused: {event.code} {event.message}")
         self._on_order_event(event)
@@ -287,6 +297,27 @@ class Trader:
         self._mark_and_check()
         self._persist()
 
+    def _on_funding(self, event: FundingPaid) -> None:
+        self.now_ns = event.receive_ns
+        if self._book_funding(event):
+            self._mark_and_check()
+            self._persist()
+
+    def _book_funding(self, payment: FundingPaid) -> bool:
+        desk = self.desks.get(payment.symbol)
+        # Before the first comparison it is not known which payments are ours to book; that one brings the rest.
+        if desk is None or payment.symbol not in self.accounts.neutral_base_atoms:
+            return False
+        return desk.ledger.book_funding(payment)
+
+    def _on_switch_lapsed(self, event: DeadMansSwitchLapsed) -> None:
+        self.now_ns = event.receive_ns
+        self._halt(f"{event.symbol}: the venue's dead-man's switch has lapsed: {event.detail}", "core")
+
+    def _on_forced_trade(self, event: ForcedTrade) -> None:
+        self.now_ns = event.receive_ns
+        self._halt(f"{event.symbol}: the venue trades on our position: {event.detail}", "core")
+
     def _on_channel(self, event: OrderChannelStatus) -> None:
         self.now_ns = event.receive_ns
         self.orders.channel_up = event.connected
@@ -301,7 +332,10 @@ class Trader:
     def _on_reconciliation(self, event: ReconciliationReport) -> None:
         self.now_ns = now = event.receive_ns
         outcome = self.accounts.on_report(event)
+        self.safeguards.on_margin(event)
         self.tracker.on_event(event)
+        # Every payment is booked before the loss is judged.
+        funded = [payment for payment in event.funding if self._book_funding(payment)]
         for fill in outcome.fills:
             self._book(fill)
             self.tracker.on_event(fill)
@@ -312,7 +346,9 @@ class Trader:
         if verdict.clean:
             self.safeguards.pause_all(PauseReason.STARTING, False, now)
             self.safeguards.pause_all(PauseReason.EXTERNAL_BALANCE_CHANGE, False, now)
-        if verdict.changed:
+        if funded:
+            self._mark_and_check()
+        if verdict.changed or funded:
             self._persist()
         for desk in self.desks.values():
             self._refresh(desk, now)

@@ -41,6 +41,7 @@ class SymbolDesk:
         "instrument",
         "ledger",
         "perception",
+        "position_cap_atoms",
         "quote",
         "quotes",
         "steps",
@@ -61,6 +62,8 @@ class SymbolDesk:
         self._gate_settings = config.gate
         self._loss_limit_atoms = limit_atoms(config.risk.max_daily_loss)
         self._exposure_limit_atoms = limit_atoms(config.risk.max_gross_exposure_notional)
+        self.position_cap_atoms = limit_atoms(config.risk.max_position_notional)
+        """What sizes are measured by, quote atoms: the position limit, or less where the venue lends us less."""
         self.instrument = instrument
         self.book = OrderBook(instrument.symbol)
         self.ledger = PositionLedger(instrument)
@@ -225,11 +228,11 @@ class SymbolDesk:
         return self.ledger.unrealised_atoms(self.book.bid_ticks if position > 0 else self.book.ask_ticks)
 
     def pnl_atoms(self) -> int | None:
-        """Realised plus unrealised minus fees; None while it cannot be marked."""
+        """Realised plus unrealised minus fees, with funding; None while it cannot be marked."""
         unrealised = self.unrealised_atoms()
         if unrealised is None:
             return None
-        return self.ledger.realised_atoms + unrealised - self.ledger.fees_quote_atoms
+        return self.ledger.realised_atoms + unrealised - self.ledger.fees_quote_atoms + self.ledger.funding_atoms
 
 
 def quote_model(bundle: Bundle) -> QuoteModel:

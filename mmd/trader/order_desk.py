@@ -9,25 +9,27 @@ from mmd.execution.quote_diff import (
     AmendIntent,
     CancelIntent,
     DesiredQuote,
+    ModifyIntent,
     PlaceIntent,
     ReplaceIntent,
     plan,
 )
+from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
 from mmd.quoting.quote import Quote
 from mmd.risk.checks import RiskView
-from mmd.trader.commands import OrderCommand, Outbox
+from mmd.trader.commands import OrderCommand, Outbox, Rising
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
 from mmd.types.market import Side
-from mmd.types.orders import AmendOrder, CancelOrder, OrderRejected, PlaceOrder, ReplaceOrder
+from mmd.types.orders import AmendOrder, CancelOrder, CancelRejected, ModifyOrder, OrderRejected, PlaceOrder, ReplaceOrder
 
 UNPACED = float("inf")
 PACING = {TOO_PASSIVE: 0.6, TOO_SMALL: 0.6, MISSING: 0.9}
 """Share of the order budget beyond which an order for this reason waits, so that what is left serves to get out of danger."""
 
-Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent
+Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
 
 
 class OrderDesk:
@@ -48,7 +50,7 @@ class OrderDesk:
     def apply(self, desk: SymbolDesk, quote: Quote, now_ns: int) -> None:
         """Bring live orders towards the quote, as far as the checks allow."""
         desired = DesiredQuote(quote.symbol, quote.bid_ticks, quote.bid_lots, quote.ask_ticks, quote.ask_lots)
-        intents = plan(desired, self._tracker, self._settings, now_ns)
+        intents = plan(desired, self._tracker, self._settings, now_ns, desk.instrument.replacement)
         if intents:
             self._fill_view(desk, now_ns)
             pressure = self._safeguards.order_rate.pressure(now_ns)
@@ -69,9 +71,13 @@ class OrderDesk:
         self._tracker.on_sent(command)
         self._outbox.put(command)
 
-    def unsend(self, command: PlaceOrder | ReplaceOrder) -> None:
-        """A halt came before this was handed out: the new order never leaves, the old one's cancel still does."""
+    def unsend(self, command: Rising) -> None:
+        """A halt came before this was handed out: it never leaves, and the old order of a replacement is cancelled all the same."""
         message = "not sent: halted"
+        if isinstance(command, ModifyOrder):
+            refusal = CancelRejected(command.decided_ns, command.symbol, command.client_order_id, 0, message)
+            self._tracker.on_event(refusal)
+            return
         self._tracker.on_event(OrderRejected(command.decided_ns, command.symbol, command.client_order_id, 0, message))
         if isinstance(command, ReplaceOrder):
             self._outbox.put(CancelOrder(command.decided_ns, command.cancel_client_order_id, command.symbol))
@@ -84,6 +90,8 @@ class OrderDesk:
             case AmendIntent():
                 new_id = tracker.next_client_order_id()
                 self.send(AmendOrder(now_ns, intent.client_order_id, new_id, symbol, intent.lots))
+            case ModifyIntent():
+                self._modify(symbol, intent, now_ns)
             case PlaceIntent():
                 if self._allowed(symbol, intent.side, intent.price_ticks, intent.lots):
                     new_id = tracker.next_client_order_id()
@@ -99,19 +107,37 @@ class OrderDesk:
                     # What may not be replaced may not stand where we no longer want it either.
                     self.send(CancelOrder(now_ns, old_id, symbol))
 
+    def _modify(self, symbol: str, intent: ModifyIntent, now_ns: int) -> None:
+        """Checked like a new order, in the place of the old one: what is at risk of that does not count beside it."""
+        name = intent.client_order_id
+        order = self._tracker.find(name)
+        assert order is not None
+        remaining = intent.lots - (order.lots - order.remaining_lots)
+        if self._allowed(symbol, intent.side, intent.price_ticks, remaining, instead_of=order):
+            self._count(now_ns)
+            self.send(ModifyOrder(now_ns, name, symbol, intent.side, intent.price_ticks, intent.lots))
+        else:
+            self.send(CancelOrder(now_ns, name, symbol))
+
     def _count(self, now_ns: int) -> None:
         self._safeguards.order_rate.record(now_ns)
         self.orders_sent += 1
         if self._safeguards.persist_due:
             self.checkpoint_due = True
 
-    def _allowed(self, symbol: str, side: Side, price_ticks: int, lots: int) -> bool:
+    def _allowed(self, symbol: str, side: Side, price_ticks: int, lots: int, *, instead_of: TrackedOrder | None = None) -> bool:
         view, tracker = self._view, self._tracker
         view.buy_at_risk_lots = tracker.at_risk_lots(symbol, Side.BUY)
         view.sell_at_risk_lots = tracker.at_risk_lots(symbol, Side.SELL)
         view.own_best_bid_ticks = max((order.price_ticks for order in tracker.working(symbol, Side.BUY)), default=0)
         view.own_best_ask_ticks = min((order.price_ticks for order in tracker.working(symbol, Side.SELL)), default=0)
         view.open_orders = tracker.open_count
+        if instead_of is not None:
+            view.open_orders -= 1
+            if side is Side.BUY:
+                view.buy_at_risk_lots -= instead_of.at_risk_lots
+            else:
+                view.sell_at_risk_lots -= instead_of.at_risk_lots
         return self._safeguards.checks.check(view, side, price_ticks, lots) is None
 
     def _fill_view(self, desk: SymbolDesk, now_ns: int) -> None:

@@ -48,6 +48,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         resyncs=sum(line.resyncs for line in symbols),
         pnl=sum(line.pnl for line in symbols),
         fees=sum(line.fees for line in symbols),
+        funding=sum(line.funding for line in symbols),
         loss_used=safeguards.loss_used,
         drawdown=safeguards.drawdown,
         risk_denials={reason.value: count for reason, count in safeguards.checks.denials.items() if count},
@@ -67,6 +68,7 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
     tick = float(instrument.tick_size)
     unrealised = (desk.unrealised_atoms() or 0) / ATOMS_PER_UNIT
     realised, fees = ledger.realised_atoms / ATOMS_PER_UNIT, ledger.fees_quote_atoms / ATOMS_PER_UNIT
+    funding = ledger.funding_atoms / ATOMS_PER_UNIT
     position = ledger.position_atoms / ATOMS_PER_UNIT
     markouts = trader.markouts.mean_bps(instrument.symbol)
     return SymbolReport(
@@ -82,7 +84,8 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         realised=realised,
         unrealised=unrealised,
         fees=fees,
-        pnl=realised + unrealised - fees,
+        funding=funding,
+        pnl=realised + unrealised - fees + funding,
         fills=desk.fills,
         steps=desk.steps,
         ticks=desk.ticks,

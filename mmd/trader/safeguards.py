@@ -17,9 +17,13 @@ from mmd.trader.settings import TraderConfig
 from mmd.types.control import HaltRecord, PauseReason
 from mmd.types.instrument import ATOMS_PER_UNIT
 from mmd.types.market import Side
+from mmd.types.orders import ReconciliationReport
 
 if TYPE_CHECKING:
     from mmd.execution.tracker import OrderTracker
+
+MARGIN_USED_PERCENT = 90
+"""Share of the equity that positions may be sized by; the rest bears fees and the first adverse moves."""
 
 
 class Safeguards:
@@ -74,7 +78,8 @@ class Safeguards:
 
     def halt(self, reason: str, actor: str, now_ns: int) -> HaltRecord | None:
         """Latch, with the money as it stands. None when already latched."""
-        realised = sum(desk.ledger.realised_atoms - desk.ledger.fees_quote_atoms for desk in self._desks.values())
+        ledgers = [desk.ledger for desk in self._desks.values()]
+        realised = sum(ledger.realised_atoms - ledger.fees_quote_atoms + ledger.funding_atoms for ledger in ledgers)
         unrealised = sum(desk.unrealised_atoms() or 0 for desk in self._desks.values())
         return self.latch.halt(reason, actor, now_ns, realised, unrealised)
 
@@ -98,9 +103,19 @@ class Safeguards:
         return max(0.0, 1.0 - self.loss.loss_used_atoms / self._max_daily_loss_atoms)
 
     def position_limit_lots(self, desk: SymbolDesk) -> int:
-        """The position limit of a symbol in lots, at the present mid."""
+        """The position limit of a symbol in lots, at the present mid, or what margin leaves of it."""
         mid = max(1, (desk.book.bid_ticks + desk.book.ask_ticks) // 2)
-        return max(1, self._max_position_atoms // (mid * desk.instrument.notional_atoms))
+        return max(1, desk.position_cap_atoms // (mid * desk.instrument.notional_atoms))
+
+    def on_margin(self, report: ReconciliationReport) -> None:
+        """Size positions by what the venue would lend for them: equity times leverage, shared evenly, less a reserve."""
+        if report.margin is None:
+            return
+        usable_atoms = max(0, report.margin.equity_atoms) * MARGIN_USED_PERCENT // 100
+        for position in report.positions:
+            desk = self._desks.get(position.symbol)
+            if desk is not None:
+                desk.position_cap_atoms = min(self._max_position_atoms, usable_atoms * position.leverage // len(self._desks))
 
     def exposure_atoms(self, tracker: OrderTracker, *, besides: str = "") -> int:
         """Worst-case exposure of all symbols but `besides` together, in quote atoms."""

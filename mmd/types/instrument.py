@@ -7,6 +7,7 @@ is 1e-8 of an asset (balances, fees, cash). `price_ticks * lots * notional_atoms
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import Enum
 
 import msgspec
 
@@ -15,6 +16,17 @@ ATOMS_PER_UNIT = 100_000_000
 
 class InstrumentError(ValueError):
     """An instrument's filters, or a text that should be a price or quantity of it, make no sense."""
+
+
+class Replacement(Enum):
+    """How the venue lets one order take another's place: an adapter states it, the core plans by it."""
+
+    CANCEL_REPLACE = "cancel_replace"
+    """One message cancels the old order and places a new one (`ReplaceOrder`); a quantity may be reduced in place (`AmendOrder`)."""
+    MODIFY = "modify"
+    """Price and quantity of a resting order can be changed; it keeps its ids and loses its place (`ModifyOrder`)."""
+    CANCEL_FIRST = "cancel_first"
+    """Neither: the old order is cancelled, and the new one is placed once it is gone."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +56,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """Quote atoms in one tick times one lot."""
     price_decimals: int
     quantity_decimals: int
+    perpetual: bool = False
+    """A linear perpetual future: the position is the venue's own signed number, profit and funding are paid in the quote asset."""
+    replacement: Replacement = Replacement.CANCEL_REPLACE
 
     @classmethod
     def create(

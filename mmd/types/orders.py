@@ -75,6 +75,20 @@ class AmendOrder(msgspec.Struct, frozen=True, gc=False):
     lots: int
 
 
+class ModifyOrder(msgspec.Struct, frozen=True, gc=False):
+    """Give a resting order another price and another total quantity (what is filled included). It keeps its ids, not its place.
+
+    The venue cancels it instead where the quantity is filled already, or where it is post-only and would take at the new price.
+    """
+
+    decided_ns: int
+    client_order_id: str
+    symbol: str
+    side: Side
+    price_ticks: int
+    lots: int
+
+
 class QueryOrder(msgspec.Struct, frozen=True, gc=False):
     """Ask what became of an order whose outcome is unknown."""
 
@@ -91,11 +105,15 @@ class RequestDepthSnapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestReconciliation(msgspec.Struct, frozen=True, gc=False):
-    """Fetch balances, open orders and the trades after `after_trade_ids` (symbol, last trade id we booked; -1 for none)."""
+    """Fetch balances, open orders and the trades after `after_trade_ids` (symbol, last trade id we booked; -1 for none).
+
+    Of perpetuals also positions, and the funding since `funding_since_ns` (symbol, UTC ns of the newest booked; 0 for none).
+    """
 
     decided_ns: int
     reason: str
     after_trade_ids: tuple[tuple[str, int], ...]
+    funding_since_ns: tuple[tuple[str, int], ...] = ()
 
 
 # ---- events: what the venue (through an adapter) says about orders.
@@ -111,13 +129,17 @@ class OrderAccepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderRejected(msgspec.Struct, frozen=True, gc=False):
-    """The venue refused a placement; no such order lives. `code` and `message` are the venue's."""
+    """The venue refused a placement; no such order lives. `code` and `message` are the venue's.
+
+    `would_take`: a post-only order that the market had run into by then, which is no error of anybody's.
+    """
 
     receive_ns: int
     symbol: str
     client_order_id: str
     code: int
     message: str
+    would_take: bool = False
 
 
 class CancelRejected(msgspec.Struct, frozen=True, gc=False):
@@ -213,11 +235,58 @@ class ExternalBalanceChange(msgspec.Struct, frozen=True, gc=False):
     delta_atoms: int
 
 
+class FundingPaid(msgspec.Struct, frozen=True, gc=False):
+    """One funding payment of a perpetual position. `amount_atoms` (1e-8 of `asset`) is below zero where we paid.
+
+    Booked once, by `funding_id`, which grows with time within a symbol.
+    """
+
+    receive_ns: int
+    symbol: str
+    funding_id: int
+    amount_atoms: int
+    asset: str
+    exchange_ns: int
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """A perpetual position as the venue states it. `mark_ticks` is the venue's mark price, `leverage` what it lets us borrow."""
+
+    symbol: str
+    base_atoms: int
+    mark_ticks: int
+    leverage: int
+
+
+class Margin(msgspec.Struct, frozen=True, gc=False):
+    """Collateral of a futures account, atoms of the quote asset: all of it with unrealised profit, and what is free of it."""
+
+    equity_atoms: int
+    available_atoms: int
+
+
+class DeadMansSwitchLapsed(msgspec.Struct, frozen=True, gc=False):
+    """The venue's dead-man's switch has run out, or may have: it cancels everything of the symbol, and we were silent too long."""
+
+    receive_ns: int
+    symbol: str
+    detail: str
+
+
+class ForcedTrade(msgspec.Struct, frozen=True, gc=False):
+    """The venue itself trades on our position: liquidation, auto-deleveraging, or settlement."""
+
+    receive_ns: int
+    symbol: str
+    detail: str
+
+
 class ReconciliationReport(msgspec.Struct, frozen=True):
     """The venue's view of the account, gathered between `requested_ns` (ours) and `receive_ns`.
 
     `open_orders` are all open orders of the symbols we trade, ours or not; `trades` those after the ids asked for, oldest first,
-    with `client_order_id` empty where the venue's trade list names only its own order id.
+    with `client_order_id` empty where the venue's trade list names only its own order id. `positions` (a symbol that it lacks is
+    flat), `funding` and `margin` are of perpetuals only.
     """
 
     receive_ns: int
@@ -225,6 +294,9 @@ class ReconciliationReport(msgspec.Struct, frozen=True):
     balances: tuple[Balance, ...]
     open_orders: tuple[OrderUpdate, ...]
     trades: tuple[Fill, ...]
+    positions: tuple[Position, ...] = ()
+    funding: tuple[FundingPaid, ...] = ()
+    margin: Margin | None = None
 
 
 class ReconciliationFailed(msgspec.Struct, frozen=True, gc=False):

@@ -63,6 +63,8 @@ class SymbolReport(msgspec.Struct, frozen=True):
     markouts_bps: dict[str, float]
     features: dict[str, float] = {}
     predictions: dict[str, float] = {}
+    funding: float = 0.0
+    """Received for holding the position (below zero: paid); part of `pnl`, not of `realised`."""
 
 
 class WatchedReport(msgspec.Struct, frozen=True):
@@ -121,3 +123,4 @@ class TraderReport(msgspec.Struct, frozen=True):
     limits_used: dict[str, float]
     watched: tuple[WatchedReport, ...] = ()
     signals: tuple[SignalLine, ...] = ()
+    funding: float = 0.0
