@@ -194,9 +194,9 @@ class OrderTracker:
         order = self._known(command.client_order_id)
         if command.lots <= 0 or command.price_ticks <= 0 or command.side is not order.side:
             raise OrderStateError(f"{order!r}: cannot be modified by {command}")
+        self._apply(order, OrderTrigger.SEND_AMEND, command.decided_ns)
         order.unmodified = (order.price_ticks, order.lots)
         order.modify_price_ticks, order.modify_lots = command.price_ticks, command.lots
-        self._apply(order, OrderTrigger.SEND_AMEND, command.decided_ns)
         order.request_ns = command.decided_ns
         keener = max if order.side is Side.BUY else min
         order.price_ticks = keener(order.price_ticks, command.price_ticks)

@@ -22,7 +22,7 @@ class Replacement(Enum):
     """How the venue lets one order take another's place: an adapter states it, the core plans by it."""
 
     CANCEL_REPLACE = "cancel_replace"
-    """One message cancels the old order and places a new one (`ReplaceOrder`); a quantity may be reduced in place (`AmendOrder`)."""
+    """One message cancels the old order and places a new one (`ReplaceOrder`); quantity may be reduced in place (`AmendOrder`)."""
     MODIFY = "modify"
     """Price and quantity of a resting order can be changed; it keeps its ids and loses its place (`ModifyOrder`)."""
     CANCEL_FIRST = "cancel_first"

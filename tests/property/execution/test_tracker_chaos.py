@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmd.execution.order_state import OrderState, OrderStateError
-from mmd.execution.quote_diff import AmendIntent, CancelIntent, DesiredQuote, PlaceIntent, ReplaceIntent, plan
+from mmd.execution.quote_diff import AmendIntent, CancelIntent, DesiredQuote, ModifyIntent, PlaceIntent, ReplaceIntent, plan
 from mmd.execution.settings import ExecutionSettings
 from mmd.execution.tracker import OrderTracker
+from mmd.types.instrument import Replacement
 from mmd.types.market import Side
 from mmd.types.orders import (
     AmendOrder,
@@ -19,6 +20,7 @@ from mmd.types.orders import (
     CancelRejected,
     ClockSync,
     Fill,
+    ModifyOrder,
     OrderAccepted,
     OrderChannelStatus,
     OrderNotFound,
@@ -83,6 +85,7 @@ COMMANDS = st.one_of(
     st.builds(CancelOrder, TIMES, NAMES, SYMBOL),
     st.builds(ReplaceOrder, TIMES, NAMES, NAMES, SYMBOL, SIDES, st.integers(90, 110), st.integers(1, 12)),
     st.builds(AmendOrder, TIMES, NAMES, NAMES, SYMBOL, LOTS),
+    st.builds(ModifyOrder, TIMES, NAMES, SYMBOL, SIDES, st.integers(90, 110), LOTS),
     st.builds(QueryOrder, TIMES, NAMES, SYMBOL),
 )
 LOT_COUNTS = st.integers(0, 3)
@@ -108,16 +111,19 @@ def check_totals(tracker: OrderTracker) -> None:
 
 
 @settings(max_examples=300)
-@given(steps=st.lists(st.one_of(COMMANDS, EVENTS, EVENTS, TIMES, QUOTES), min_size=20, max_size=60))
-def test_totals_hold_whatever_comes(steps: list[object]) -> None:
+@given(
+    steps=st.lists(st.one_of(COMMANDS, EVENTS, EVENTS, TIMES, QUOTES), min_size=20, max_size=60),
+    replacement=st.sampled_from(Replacement),
+)
+def test_totals_hold_whatever_comes(steps: list[object], replacement: Replacement) -> None:
     tracker = OrderTracker(ExecutionSettings(terminal_orders_kept=KEPT), prefix="mmd", session_epoch="e1")
     for step in steps:
         if isinstance(step, int):
             for command in [*tracker.due(step), *tracker.cancel_all(step, SYMBOLS[1])]:
                 tracker.on_sent(command)
         elif isinstance(step, DesiredQuote):
-            carry_out(step, tracker)
-        elif isinstance(step, PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder):
+            carry_out(step, tracker, replacement)
+        elif isinstance(step, PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder):
             with suppress(OrderStateError):
                 tracker.on_sent(step)
         else:
@@ -125,14 +131,14 @@ def test_totals_hold_whatever_comes(steps: list[object]) -> None:
         check_totals(tracker)
 
 
-def carry_out(desired: DesiredQuote, tracker: OrderTracker) -> None:
+def carry_out(desired: DesiredQuote, tracker: OrderTracker, replacement: Replacement) -> None:
     """A plan never asks for what the tracker calls a bug, and never adds to a side that is not settled."""
     now_ns = 20_000_000_000
     busy = {
         side: any(order.state is not OrderState.LIVE or order.wants_cancel for order in tracker.working(desired.symbol, side))
         for side in Side
     }
-    for intent in plan(desired, tracker, ExecutionSettings(), now_ns):
+    for intent in plan(desired, tracker, ExecutionSettings(), now_ns, replacement):
         match intent:
             case PlaceIntent():
                 assert not tracker.working(intent.symbol, intent.side)
@@ -146,6 +152,10 @@ def carry_out(desired: DesiredQuote, tracker: OrderTracker) -> None:
                 name = tracker.next_client_order_id() + "p"
                 old = intent.client_order_id
                 tracker.on_sent(ReplaceOrder(now_ns, old, name, intent.symbol, intent.side, intent.price_ticks, intent.lots))
+            case ModifyIntent():
+                assert not busy[intent.side]
+                name, price_ticks = intent.client_order_id, intent.price_ticks
+                tracker.on_sent(ModifyOrder(now_ns, name, intent.symbol, intent.side, price_ticks, intent.lots))
             case AmendIntent():
                 name = tracker.next_client_order_id() + "p"
                 tracker.on_sent(AmendOrder(now_ns, intent.client_order_id, name, intent.symbol, intent.lots))
