@@ -71,7 +71,7 @@ def launch(settings: Settings, output: Output, seconds: float | None, *, leave_a
                 run_daemon(settings, seconds=seconds, on_report=show, leave_at_recording_end=leave_at_recording_end)
             )
     except CredentialsError as error:
-        remedy = "set MMD_EXCHANGE__API_KEY, and MMD_EXCHANGE__API_SECRET or MMD_EXCHANGE__API_SECRET_FILE"
+        remedy = "set MMD_EXCHANGE__API_KEY, and MMD_EXCHANGE__API_SECRET_FILE or MMD_EXCHANGE__ED25519_PRIVATE_KEY_FILE"
         raise LaunchError(f"cannot start: {error} ({remedy})") from error
     except CANNOT_START as error:
         raise LaunchError(f"cannot start: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import threading
 import time
@@ -29,7 +28,9 @@ from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
-from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder, adapter_factory
+from mmd.daemon.trading_modes import PromotionRefused, check_promotion
+from mmd.daemon.venue import make_adapter
+from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder
 from mmd.execution.client_order_ids import base36
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
@@ -112,14 +113,7 @@ class Daemon:
         settings = self._settings
         checkpoint = self._checkpoint.read()
         halt = self._halt_file.read(self._started_ns)
-        self.adapter = adapter_factory(settings.venue)(
-            settings.exchange,
-            settings.symbols,
-            clock_ns=time.time_ns,
-            on_failure=self._on_adapter_failure,
-            random=random.Random(),
-            reference_symbols=settings.reference_symbols,
-        )
+        self.adapter = make_adapter(settings, self._on_adapter_failure)
         self._undo.push_async_callback(self.adapter.close)
         bundle, predictors = self._load_networks(await self.adapter.load_instruments())
         core = self._make_core(bundle, predictors, checkpoint, halt)
@@ -132,6 +126,7 @@ class Daemon:
             dispatch=self.dispatcher,
             failed=lambda: self.dispatcher.failure,
             clock_ns=time.time_ns,
+            may_serve=self._why_not_serve,
             on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
         )
         signals = self._start_signals()
@@ -163,12 +158,30 @@ class Daemon:
 
     def _load_networks(self, instruments: Mapping[str, Instrument]) -> tuple[Bundle | None, dict[str, QuotePredictor]]:
         settings = self._settings
-        if settings.quoting.strategy != "neural":
+        strategy, accepted = settings.quoting.strategy, settings.networks.accept_unpromoted
+        if strategy != "neural":
+            self._warn_loudly(check_promotion(settings.mode, strategy, None, accepted))
             return None, {}
         quoted = [symbol for symbol in instruments if symbol in settings.symbols]
         bundle, predictors = load_networks(settings.networks.bundle, quoted, settings.networks.runtime)
+        self._warn_loudly(check_promotion(settings.mode, strategy, bundle.card, accepted))
         log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
         return bundle, predictors
+
+    def _why_not_serve(self, bundle: Bundle) -> str:
+        """Networks that come in while it runs obey the same rule as those it starts with."""
+        settings = self._settings
+        try:
+            warning = check_promotion(settings.mode, settings.quoting.strategy, bundle.card, settings.networks.accept_unpromoted)
+        except PromotionRefused as error:
+            return str(error)
+        self._warn_loudly(warning)
+        return ""
+
+    @staticmethod
+    def _warn_loudly(warning: str) -> None:
+        if warning:
+            log.critical(warning)
 
     def _make_core(
         self,

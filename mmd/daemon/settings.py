@@ -5,25 +5,19 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from mmd.daemon.signal_feed import SignalSettings
-from mmd.exchanges.binance.settings import PROFILE_URLS, BinanceSettings
+from mmd.daemon.trading_modes import DEFAULT_MODE, check_mode, with_mode_and_profile
+from mmd.exchanges.adapter import AdapterError, settings_class_of
+from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.settings import ExchangeSettings, specialised
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
 from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
-from mmd.trader.settings import ReconciliationSettings
-
-Mode = Literal["mock", "testnet", "demo"]
-PROFILE_OF_MODE: dict[str, str] = {"mock": "mock", "testnet": "testnet", "demo": "demo"}
-REFUSED_MODES = {
-    "paper": "there is no matcher behind paper mode yet, so its orders would go to the live venue and be real",
-    "live": "trading real money needs a promoted model bundle and a second explicit setting, and neither exists yet",
-}
-REAL_VENUE_DOMAINS = ("binance.com", "binance.vision", "binance.us")
+from mmd.trader.settings import Mode, ReconciliationSettings
 
 
 def is_loopback(host: str) -> bool:
@@ -83,6 +77,11 @@ class NetworkSettings(BaseModel):
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = Field(
         "auto", description="Which TensorFlow Lite runtime; `auto` takes the first that is installed."
     )
+    accept_unpromoted: str = Field(
+        "",
+        description="Name of the one bundle (or of the one strategy without networks) that may trade although it has not reached "
+        "the stage which the mode asks for.",
+    )
     session_gap_seconds: float = Field(
         5.0, gt=0, le=3600, description="Silence of the market data after which features and recurrent state begin anew, seconds."
     )
@@ -118,7 +117,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: Mode = Field("mock", description="Where orders go: our mock exchange, Spot Testnet or Demo Mode. Never real money.")
+    mode: Mode = Field(
+        DEFAULT_MODE,
+        description="Where orders go: our mock exchange, the venue's test network or demo mode, nowhere (paper: matched here, on "
+        "the venue's market), or the live market, which is real money. Left out, it is `exchange.profile`.",
+    )
     venue: str = Field("binance", min_length=1, description="Exchange adapter, by its entry point in `mmd.exchanges`.")
     symbols: tuple[str, ...] = Field(("BTCUSDT",), min_length=1, description="Symbols to quote, separated by commas.")
     reference_symbols: tuple[str, ...] = Field(
@@ -128,7 +131,7 @@ class Settings(BaseModel):
     client_order_id_prefix: str = Field(
         "mmd", pattern=r"^[A-Za-z0-9_]{1,12}$", description="Begins every client order id: by it our orders are told from others'."
     )
-    exchange: BinanceSettings = Field(BinanceSettings(), description="The venue.")
+    exchange: ExchangeSettings = Field(BinanceSettings(), description="The venue.")
     quoting: QuotingSettings = Field(QuotingSettings(), description="What we want to show.")
     execution: ExecutionSettings = Field(ExecutionSettings(), description="How orders are watched.")
     risk: RiskLimits = Field(RiskLimits(), description="What we may do.")
@@ -141,22 +144,23 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _profile_of_mode(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        exchange = values.get("exchange", {})
-        profile = PROFILE_OF_MODE.get(str(values.get("mode", "mock")))
-        if profile is None or not isinstance(exchange, dict) or exchange.get("profile"):
-            return values
-        return {**values, "exchange": {**exchange, "profile": profile}}
+    def _mode_and_profile(cls, values: Any) -> Any:
+        return with_mode_and_profile(values) if isinstance(values, dict) else values
 
-    @field_validator("mode", mode="before")
+    @field_validator("venue")
     @classmethod
-    def _not_refused(cls, value: object) -> object:
-        why = REFUSED_MODES.get(value) if isinstance(value, str) else None
-        if why is not None:
-            raise ValueError(f"mode {value!r} is refused: {why}. Set mode to mock (our own exchange), testnet or demo")
+    def _installed(cls, value: str) -> str:
+        try:
+            settings_class_of(value)
+        except AdapterError as error:
+            raise ValueError(str(error)) from error
         return value
+
+    @field_validator("exchange")
+    @classmethod
+    def _of_the_venue(cls, value: ExchangeSettings, info: ValidationInfo) -> ExchangeSettings:
+        """Each adapter has its own class of these settings: its URLs, its options."""
+        return specialised(settings_class_of(info.data["venue"]), value) if "venue" in info.data else value
 
     @field_validator("symbols", "reference_symbols", mode="before")
     @classmethod
@@ -182,19 +186,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _mode_fits_venue(self) -> Settings:
-        profile = self.exchange.profile
-        if profile != PROFILE_OF_MODE[self.mode]:
-            raise ValueError(
-                f"mode is {self.mode!r}, but exchange.profile is {profile!r}: orders would go elsewhere than the mode says"
-            )
-        own = {urlsplit(url).hostname for url in PROFILE_URLS[profile].values()}
-        for name in ("rest_url", "stream_url", "websocket_api_url"):
-            host = (urlsplit(getattr(self.exchange, name)).hostname or "").rstrip(".")
-            if host not in own and any(host == domain or host.endswith(f".{domain}") for domain in REAL_VENUE_DOMAINS):
-                raise ValueError(
-                    f"mode is {self.mode!r}, but exchange.{name} is the real venue {host}: "
-                    f"leave it out, and the one of {self.mode} is used"
-                )
+        check_mode(self.mode, self.exchange)
         return self
 
     @model_validator(mode="after")
@@ -214,8 +206,9 @@ class Settings(BaseModel):
 
     @property
     def account(self) -> str:
-        """Whose checkpoint this is: venue and profile, so that a mock's is never taken for a live account's."""
-        return f"{self.venue}/{self.exchange.profile}"
+        """Whose checkpoint this is: venue and profile, so that a mock's or a paper account's is never taken for a live one's."""
+        parts = (self.venue, self.exchange.account_name, self.exchange.profile, "paper" if self.mode == "paper" else "")
+        return "/".join(part for part in parts if part)
 
 
 def _leaves(model: BaseModel) -> list[tuple[str, Any]]:

@@ -10,7 +10,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, create_model
@@ -229,8 +229,13 @@ class _Reading:
     def _set_by(self, label: str, spelling: Mapping[Key, str]) -> None:
         self._origins.append(_Origin(label, spelling))
         for key, written in spelling.items():
-            if key not in self._known:
+            if not self._is_known(key):
                 self._problem(key, f"{label}: unknown setting {written}: {self._remedy(key, written)}")
+
+    def _is_known(self, key: Key) -> bool:
+        """Whether a setting bears this key, or one that is a table of free names (which its own room checks)."""
+        table = self._known.get(key[:-1])
+        return key in self._known or (table is not None and get_origin(table.annotation) is dict)
 
     def _problem(self, key: Key, text: str) -> None:
         if not self._only or (key and key[0].startswith(self._only)):

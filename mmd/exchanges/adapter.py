@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mmd.exchanges.capabilities import Capabilities
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, TouchUpdate
@@ -189,3 +190,13 @@ def adapter_factory(name: str) -> Callable[..., Any]:
         )
     factory: Callable[..., Any] = registered[name].load()
     return factory
+
+
+def settings_class_of(name: str) -> type[ExchangeSettings]:
+    """The class of an adapter's settings: its own `settings_class`, or the common one. Raises as `adapter_factory`."""
+    found = getattr(adapter_factory(name), "settings_class", ExchangeSettings)
+    if not (isinstance(found, type) and issubclass(found, ExchangeSettings)):
+        raise AdapterError(
+            f"settings_class of the exchange adapter {name!r} is no subclass of mmd.exchanges.settings.ExchangeSettings"
+        )
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
+from typing import ClassVar
 
 import structlog
 
@@ -44,6 +45,8 @@ class BinanceSpotAdapter:
     time (ns) before it is decoded: what a recording keeps. Of `reference_symbols` only market data is read. Raises
     `SigningKeyError` for keys that cannot sign.
     """
+
+    settings_class: ClassVar[type[BinanceSettings]] = BinanceSettings
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ class HmacSigner:
 
     def __init__(self, secret: str) -> None:
         if not secret:
-            raise SigningKeyError("the API secret is empty: set api_secret (or its environment variable or secret file)")
+            raise SigningKeyError("no key to sign with: set api_secret, or ed25519_private_key for an Ed25519 key")
         self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
 
     def sign(self, payload: bytes) -> str:
@@ -47,9 +47,11 @@ class Ed25519Signer:
         try:
             key = load_pem_private_key(private_key_pem.encode(), password=None)
         except (ValueError, TypeError) as error:
-            raise SigningKeyError("ed25519_private_key is no unencrypted PEM private key") from error
+            raise SigningKeyError(
+                "ed25519_private_key is no unencrypted PEM private key (make one with `openssl genpkey -algorithm ed25519`)"
+            ) from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise SigningKeyError("ed25519_private_key holds a private key of another kind")
+            raise SigningKeyError(f"ed25519_private_key holds a key of another kind ({type(key).__name__}): it must be Ed25519")
         self._key = key
 
     def sign(self, payload: bytes) -> str:

@@ -9,16 +9,17 @@ from typing import Any
 
 import aiohttp
 
+from mmd.exchanges.settings import LIVE_CONFIRMATION
 from mmd.mock.server import MockConfig, MockExchange
-from tests.integration.daemon.test_daemon_on_mock import Running, daemon_on
+from tests.integration.daemon.test_daemon_on_mock import Running, daemon_on, settings_for
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v1"
 
 
-def renamed(folder: Path, name: str) -> Path:
+def renamed(folder: Path, name: str, stage: str = "none") -> Path:
     copy = Path(shutil.copytree(SHIPPED, folder / name))
     card = json.loads((copy / "card.json").read_text())
-    (copy / "card.json").write_text(json.dumps({**card, "name": name}))
+    (copy / "card.json").write_text(json.dumps({**card, "name": name, "stage": stage}))
     return copy
 
 
@@ -96,3 +97,17 @@ async def test_a_daemon_without_networks_takes_none(tmp_path: Path) -> None:
         assert "quotes without networks" in document["error"]
         assert (await running.ask("GET", "/models"))[1] == {"current": None, "previous": None, "swaps": 0}
         await running.leave()
+
+
+async def test_live_an_unpromoted_bundle_is_not_swapped_in(tmp_path: Path) -> None:
+    promoted, unpromoted = renamed(tmp_path, "promoted", "live"), renamed(tmp_path, "unpromoted", "paper")
+    async with MockExchange(MockConfig(symbols=("BTCUSDT",))) as venue:
+        exchange = settings_for(venue, tmp_path).exchange.model_dump(exclude_unset=True)
+        live = {**exchange, "profile": "live", "live_confirmation": LIVE_CONFIRMATION, "announcements": False}
+        quoting, networks = {"strategy": "neural"}, {"bundle": str(promoted)}
+        async with daemon_on(venue, tmp_path / "state", exchange=live, quoting=quoting, networks=networks) as running:
+            status, document = await running.ask("POST", "/models", use=str(unpromoted))
+            assert status == 409
+            assert "is at stage paper, but mode live asks for stage live" in document["error"]
+            assert (await state(running))["networks"]["current"]["name"] == "promoted"
+            await running.leave()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from mmd.daemon.settings import Settings
 from mmd.daemon.settings_sources import SettingsError, known_fields, load_control_settings, load_settings
@@ -120,40 +119,6 @@ def test_a_host_that_others_reach_needs_a_token(tmp_path: Path) -> None:
     assert settings.control.host == "0.0.0.0"
     for host in ("127.0.0.1", "::1", "localhost"):
         assert load(tmp_path, {"MMD_CONTROL__HOST": host}).control.host == host
-
-
-def test_the_mode_chooses_the_venue_and_never_disagrees_with_it(tmp_path: Path) -> None:
-    assert "testnet" in load(tmp_path, {"MMD_MODE": "testnet"}).exchange.rest_url
-    text = problems(tmp_path, {"MMD_MODE": "mock", "MMD_EXCHANGE__PROFILE": "live"})
-    assert "elsewhere than the mode says" in text
-    text = problems(tmp_path, {"MMD_EXCHANGE__REST_URL": "https://api.binance.com"})
-    assert "real venue" in text
-
-
-@pytest.mark.parametrize(("mode", "why"), [("paper", "no matcher behind paper mode"), ("live", "promoted model bundle")])
-def test_a_mode_that_could_trade_real_money_is_refused_on_every_path(tmp_path: Path, mode: str, why: str) -> None:
-    text = problems(tmp_path, {"MMD_MODE": mode})
-    assert text.startswith(f"environment: MMD_MODE: mode '{mode}' is refused: ")
-    assert why in text
-    assert "Set mode to mock (our own exchange), testnet or demo" in text
-    assert why in problems(tmp_path, overrides={"mode": mode, "exchange.profile": "live"})
-    (tmp_path / "mmd.toml").write_text(f'mode = "{mode}"\n')
-    assert f"mmd.toml: mode: mode '{mode}' is refused" in problems(tmp_path)
-    with pytest.raises(ValidationError, match="is refused"):
-        Settings.model_validate({"mode": mode})
-
-
-def test_the_real_venue_is_not_reached_by_its_address_under_another_mode(tmp_path: Path) -> None:
-    for mode in ("mock", "testnet", "demo"):
-        assert "elsewhere than the mode says" in problems(tmp_path, {"MMD_MODE": mode, "MMD_EXCHANGE__PROFILE": "live"})
-        for url in ("wss://ws-api.binance.com:443/ws-api/v3", "wss://WS-API.Binance.com./ws-api/v3", "wss://api.binance.us"):
-            text = problems(tmp_path, {"MMD_MODE": mode, "MMD_EXCHANGE__WEBSOCKET_API_URL": url})
-            assert "exchange.websocket_api_url is the real venue" in text
-    own = {"MMD_MODE": "demo", "MMD_EXCHANGE__REST_URL": "https://demo-api.binance.com"}
-    assert load(tmp_path, own).exchange.profile == "demo"
-    assert "real venue" in problems(tmp_path, {**own, "MMD_MODE": "testnet"})
-    proxied = {"MMD_MODE": "testnet", "MMD_EXCHANGE__REST_URL": "http://127.0.0.1:9999"}
-    assert load(tmp_path, proxied).exchange.rest_url == "http://127.0.0.1:9999"
 
 
 def test_receive_windows_agree(tmp_path: Path) -> None:

@@ -1,0 +1,24 @@
+"""From settings to the adapter that the daemon trades through."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+from mmd.daemon.settings import Settings
+from mmd.exchanges.adapter import AdapterError, ExchangeAdapter, FailureHandler, adapter_factory
+
+
+def make_adapter(settings: Settings, on_failure: FailureHandler) -> ExchangeAdapter:
+    """Not started. Raises `AdapterError`, of which `CredentialsError` is one."""
+    if settings.mode == "paper":
+        raise AdapterError("mode paper is not built yet: use mode mock, testnet or demo")
+    adapter: ExchangeAdapter = adapter_factory(settings.venue)(
+        settings.exchange,
+        settings.symbols,
+        clock_ns=time.time_ns,
+        on_failure=on_failure,
+        random=Random(),
+        reference_symbols=settings.reference_symbols,
+    )
+    return adapter
