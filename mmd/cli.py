@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmd.benchmark.command import bench
+from mmd.daemon.mock_command import mock
 from mmd.learning.command import train
 from mmd.learning.models_command import models, promote
 
@@ -110,55 +110,6 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="mmd-demo-") as temporary:
         options = DemoOptions(state_dir or Path(temporary), seconds, symbols, seed, speed, _files(replay))
         _launched(lambda: launch_demo(options, output, assigned))
-
-
-@app.command()
-def mock(
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9080,
-    symbols: Annotated[str, typer.Option("--symbols", help="Symbols served, separated by commas.")] = "BTCUSDT,ETHUSDT",
-    accounts: Annotated[
-        list[str] | None,
-        typer.Option("--account", metavar="KEY:SECRET", help="API key of an account; may be repeated (default: K1:S1 and K2:S2)."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
-    speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
-    state_dir: Annotated[Path | None, typer.Option("--state", "--state-dir", help="Keep accounts and orders here.")] = None,
-    replay: ReplayOption = "",
-    exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="End when standard input closes.")] = False,
-) -> None:
-    """A mock exchange that speaks Binance Spot's REST API and websockets, with a simulated market on it.
-
-    \b
-    Examples:
-      mmd mock
-      mmd mock --port 9080 --account mykey:mysecret --speed 5
-      mmd mock --replay usdm__btcusdt_20240718.gz,usdm__ethusdt_20240718.gz --speed 10
-    """
-    from pydantic import ValidationError
-
-    from mmd.daemon.logs import configure_logging
-    from mmd.daemon.settings import LoggingSettings
-    from mmd.mock.server import MockConfig, run_mock
-
-    values: dict[str, Any] = {"host": host, "port": port, "seed": seed, "speed": speed, "state_dir": state_dir}
-    values["symbols"] = tuple(part.strip() for part in symbols.split(",") if part.strip())
-    if replay:
-        # The frames of a recording come as fast as it is played; a reader may lag for a moment without being dropped.
-        values |= {"replay": _files(replay), "max_send_buffer": REPLAY_SEND_BUFFER}
-    if accounts:
-        values["accounts"] = accounts
-    try:
-        config = MockConfig.model_validate(values)
-    except ValidationError as error:
-        _fail("\n".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()))
-    configure_logging(LoggingSettings(level="info" if replay else "warning"), config.accounts.values())
-    if exit_with_stdin:
-        _terminate_when_stdin_closes()
-    try:
-        run_mock(config)
-    except (OSError, ValueError) as error:
-        _fail(str(error))
 
 
 @app.command()
@@ -266,6 +217,7 @@ def use_networks(
     typer.echo(f"{serving['name']} {serving['version']} serves now (stage {serving['stage']}, {serving['folder']})")
 
 
+app.command()(mock)
 app.command()(train)
 app.command()(promote)
 app.add_typer(models)
@@ -290,7 +242,6 @@ def main() -> None:
     app()
 
 
-REPLAY_SEND_BUFFER = 64 * 1024 * 1024
 HALT_FILE_HINT = "A file named HALT in the daemon's state directory halts it too"
 
 
@@ -348,22 +299,6 @@ def _launched(start: Callable[[], int]) -> None:
     except (LaunchError, MockChildError) as error:
         _fail(str(error))
     raise typer.Exit(code)
-
-
-def _terminate_when_stdin_closes() -> None:
-    import os
-    import signal
-    import threading
-
-    descriptor = sys.stdin.fileno()
-
-    def wait() -> None:
-        # Not through sys.stdin: a thread that holds its lock when the interpreter ends is a fatal error.
-        while os.read(descriptor, 4096):
-            continue
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="stdin watch", daemon=True).start()
 
 
 def _print_status(document: Mapping[str, Any]) -> None:

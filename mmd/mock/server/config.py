@@ -36,6 +36,11 @@ class MockConfig(BaseModel):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=0, description="TCP port; 0 takes a free one", ge=0, le=65535)
+    tls: bool = Field(default=False, description="HTTPS and WSS instead of HTTP and WS")
+    tls_certificate: Path | None = Field(
+        default=None, description="certificate in PEM; without one the exchange signs its own, kept in `state_dir`"
+    )
+    tls_key: Path | None = Field(default=None, description="private key of that certificate, in PEM")
     symbols: tuple[str, ...] = Field(default=("BTCUSDT", "ETHUSDT"), description="symbols served", min_length=1)
     accounts: Mapping[str, str] = Field(
         default={"K1": "S1", "K2": "S2"}, description="HMAC keys: KEY to SECRET; also given as a list of KEY:SECRET texts"
@@ -104,6 +109,8 @@ class MockConfig(BaseModel):
         for key in self.key_accounts:
             if key not in known:
                 raise ValueError(f"key_accounts names the unknown key {key!r}")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("a TLS certificate goes with its key: give both tls_certificate and tls_key, or neither")
         if self.slow_depth_interval < self.fast_depth_interval:
             raise ValueError("slow_depth_interval must not be shorter than fast_depth_interval")
         for asset, amount in self.balances.items():

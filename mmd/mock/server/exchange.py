@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +28,7 @@ from mmd.mock.server.operations import OperationTable
 from mmd.mock.server.rest import RestApi
 from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.tls import self_signed, server_context
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
 from mmd.types.instrument import Instrument, atoms
@@ -60,6 +64,9 @@ class MockExchange:
         self._runner: web.AppRunner | None = None
         self._venue: Venue | None = None
         self._port = config.port
+        self._temporary: TemporaryDirectory[str] | None = None
+        self.certificate: Path | None = None
+        """What a client must trust where the exchange serves TLS."""
 
     @property
     def venue(self) -> Venue:
@@ -76,17 +83,17 @@ class MockExchange:
     @property
     def rest_url(self) -> str:
         """Base URL of the REST API, without /api."""
-        return f"http://{self.config.host}:{self._port}"
+        return f"{'https' if self.config.tls else 'http'}://{self.config.host}:{self._port}"
 
     @property
     def stream_url(self) -> str:
         """Base URL of the market streams, without /ws."""
-        return f"ws://{self.config.host}:{self._port}"
+        return f"{'wss' if self.config.tls else 'ws'}://{self.config.host}:{self._port}"
 
     @property
     def websocket_api_url(self) -> str:
         """URL of the WebSocket API."""
-        return f"ws://{self.config.host}:{self._port}/ws-api/v3"
+        return f"{self.stream_url}/ws-api/v3"
 
     @property
     def connections(self) -> list[SocketConnection]:
@@ -102,7 +109,7 @@ class MockExchange:
         await self.stop()
 
     async def start(self) -> None:
-        """Bring the state back, open the port, set the market going. Raises StateError, OSError (port in use)."""
+        """Bring the state back, open the port, set the market going. Raises StateError, CertificateError, OSError (port in use)."""
         try:
             self._venue = self._open_venue()
             self._store.begin(self._venue.engine)
@@ -128,6 +135,8 @@ class MockExchange:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._store.close(venue.engine)
+        if self._temporary is not None:
+            self._temporary.cleanup()
         logger.info("mock exchange stopped", rest=self.rest_url)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
@@ -165,9 +174,22 @@ class MockExchange:
         app.router.add_get("/ws-api/v3", self._websocket_api)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self.config.port)
+        site = web.TCPSite(self._runner, self.config.host, self.config.port, ssl_context=self._tls_context())
         await site.start()
         self._port = self._runner.addresses[0][1]
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        config = self.config
+        if not config.tls:
+            return None
+        if config.tls_certificate is not None and config.tls_key is not None:
+            self.certificate = config.tls_certificate
+            return server_context(config.tls_certificate, config.tls_key)
+        if config.state_dir is None:
+            self._temporary = TemporaryDirectory(prefix="mmd-mock-tls-")
+        directory = config.state_dir or Path(self._temporary.name if self._temporary else "")
+        self.certificate, key = self_signed(directory, config.host)
+        return server_context(self.certificate, key)
 
     async def _raw_streams(self, request: web.Request) -> web.StreamResponse:
         names = [name for name in request.match_info.get("streams", "").split("/") if name]

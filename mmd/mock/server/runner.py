@@ -15,7 +15,7 @@ from mmd.mock.server.exchange import MockExchange
 def run_mock(config: MockConfig) -> None:
     """Serve until SIGTERM or SIGINT. Writes one line with the URLs to stdout once it can be used.
 
-    Raises what the exchange failed with: StateError, OSError (port in use), or an error of the market.
+    Raises what the exchange failed with: StateError, CertificateError, OSError (port in use), or an error of the market.
     """
     uvloop.run(_serve(config))
 
@@ -28,7 +28,8 @@ async def _serve(config: MockConfig) -> None:
     async with MockExchange(config) as exchange:
         sys.stdout.write(
             f"mock exchange ready rest={exchange.rest_url} stream={exchange.stream_url} "
-            f"websocket_api={exchange.websocket_api_url}\n"
+            f"websocket_api={exchange.websocket_api_url}"
+            f"{f' certificate={exchange.certificate}' if exchange.certificate else ''}\n"
         )
         sys.stdout.flush()
         waiting = [loop.create_task(stop_requested.wait()), loop.create_task(exchange.wait_failed())]
