@@ -10,6 +10,7 @@ import typer
 
 from mmd.benchmark.command import bench
 from mmd.daemon.mock_command import mock
+from mmd.daemon.record_command import record
 from mmd.learning.command import train
 from mmd.learning.models_command import models, promote
 
@@ -218,6 +219,7 @@ def use_networks(
 
 
 app.command()(mock)
+app.command()(record)
 app.command()(train)
 app.command()(promote)
 app.add_typer(models)

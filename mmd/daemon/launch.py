@@ -25,8 +25,18 @@ from mmd.daemon.view import LiveView, summary_table
 from mmd.exchanges.adapter import AdapterError, CredentialsError
 from mmd.inference.errors import BundleError, RuntimeUnavailable
 from mmd.mock.replay import Recording, RecordingError
+from mmd.recording.instruments import InstrumentsFileError
 
-CANNOT_START = (StateLockError, CheckpointError, AdapterError, ControlError, BundleError, RuntimeUnavailable, OSError)
+CANNOT_START = (
+    StateLockError,
+    CheckpointError,
+    AdapterError,
+    ControlError,
+    BundleError,
+    RuntimeUnavailable,
+    InstrumentsFileError,
+    OSError,
+)
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
 DEMO_SECONDS = 60.0
 

@@ -20,6 +20,7 @@ from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
+from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.metrics import ProcessSources
 from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.pulse import Pulse, PulseParts
@@ -92,6 +93,8 @@ class Daemon:
         self._loop_lag = LatencyHistogram()
         self._collection = CollectionSchedule(settings.process.collect_interval_seconds)
         self._watchdog = StallWatchdog(self._halt_file, limit_seconds=settings.process.stall_seconds, clock_ns=time.time_ns)
+        recorded = settings.recording.folder is not None
+        self._recording = MarketRecording(settings.recording, settings.venue) if recorded else None
         self._started_ns = time.time_ns()
         self._begun = time.monotonic()
         self._abandoned: asyncio.Future[str] = self._loop.create_future()
@@ -113,9 +116,14 @@ class Daemon:
         settings = self._settings
         checkpoint = self._checkpoint.read()
         halt = self._halt_file.read(self._started_ns)
-        self.adapter = make_adapter(settings, self._on_adapter_failure)
+        if self._recording is not None:
+            self._undo.callback(self._recording.end)
+        self.adapter = make_adapter(settings, self._on_adapter_failure, self._recording)
         self._undo.push_async_callback(self.adapter.close)
-        bundle, predictors = self._load_networks(await self.adapter.load_instruments())
+        instruments = await self.adapter.load_instruments()
+        if self._recording is not None:
+            self._recording.begin(instruments)
+        bundle, predictors = self._load_networks(instruments)
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
@@ -141,6 +149,7 @@ class Daemon:
             LatencyHistogram() if shadow_ticks is None else shadow_ticks.took,
             networks,
             signals,
+            self._recording,
         )
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)

@@ -16,6 +16,7 @@ from mmd.exchanges.settings import ExchangeSettings, specialised
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
 from mmd.quoting.settings import QuotingSettings
+from mmd.recording.settings import RecordingSettings
 from mmd.risk.limits import RiskLimits
 from mmd.trader.settings import Mode, ReconciliationSettings
 
@@ -138,6 +139,7 @@ class Settings(BaseModel):
     reconciliation: ReconciliationSettings = Field(ReconciliationSettings(), description="Comparison with the venue's books.")
     networks: NetworkSettings = Field(NetworkSettings(), description="The networks.")
     signals: SignalSettings = Field(SignalSettings(), description="External signals.")
+    recording: RecordingSettings = Field(RecordingSettings(), description="Recording of the market data.")
     control: ControlSettings = Field(ControlSettings(), description="The control port.")
     logging: LoggingSettings = Field(LoggingSettings(), description="The log.")
     process: ProcessSettings = Field(ProcessSettings(), description="The event loop.")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from random import Random
+from typing import Any
 
+from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.settings import Settings
 from mmd.exchanges.adapter import AdapterError, ExchangeAdapter, FailureHandler, adapter_factory
 
 
-def make_adapter(settings: Settings, on_failure: FailureHandler) -> ExchangeAdapter:
-    """Not started. Raises `AdapterError`, of which `CredentialsError` is one."""
+def make_adapter(settings: Settings, on_failure: FailureHandler, recording: MarketRecording | None = None) -> ExchangeAdapter:
+    """Not started; `recording` hears of every market frame. Raises `AdapterError`, of which `CredentialsError` is one."""
     if settings.mode == "paper":
         raise AdapterError("mode paper is not built yet: use mode mock, testnet or demo")
+    taps: dict[str, Any] = {}
+    if recording is not None:
+        taps = {"on_market_frame": recording.on_frame, "on_depth_snapshot": recording.on_snapshot}
     adapter: ExchangeAdapter = adapter_factory(settings.venue)(
         settings.exchange,
         settings.symbols,
@@ -20,5 +25,6 @@ def make_adapter(settings: Settings, on_failure: FailureHandler) -> ExchangeAdap
         on_failure=on_failure,
         random=Random(),
         reference_symbols=settings.reference_symbols,
+        **taps,
     )
     return adapter

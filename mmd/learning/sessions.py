@@ -13,11 +13,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from mmd.learning.sources import SECOND_NS, EventSource, MarketEvent
+from mmd.learning.sources import SECOND_NS, EventSource
 from mmd.market.book import OrderBook
 from mmd.market.feature_settings import FeatureSettings
 from mmd.market.feature_stream import Depth, FeatureStream
 from mmd.market.features import MarketFeatures
+from mmd.recording.events import MarketEvent
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
 
 Integers = npt.NDArray[np.int64]

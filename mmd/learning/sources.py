@@ -6,47 +6,24 @@ in order of receive time. What a recording lacks is never invented: without a sn
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmd.exchanges.binance.decode import FrameDecoder, is_depth_snapshot
 from mmd.learning.errors import SourceError
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import INSTRUMENTS, listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
+from mmd.recording.events import MarketEvent, recorded_events
+from mmd.recording.recording import RecordingError, known_instrument
 from mmd.types.instrument import Instrument
-from mmd.types.market import (
-    NO_UPDATE_ID,
-    DepthSnapshot,
-    DepthUpdate,
-    FeedAnnouncement,
-    Level,
-    MarketTrade,
-    Side,
-    TouchUpdate,
-)
-
-MarketEvent = DepthUpdate | DepthSnapshot | TouchUpdate | MarketTrade
+from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, MarketTrade, Side, TouchUpdate
 
 SECOND_NS = 1_000_000_000
 SIMULATION_START_NS = 1_700_000_000 * SECOND_NS
 DEPTH_INTERVAL_NS = 100_000_000
 SNAPSHOT_LEVELS = 1_000
-SNAPSHOT_SECONDS = 30.0
-"""A recording without a snapshot spends so many seconds on learning its levels from diffs."""
 SIMULATED_SYMBOLS = tuple(INSTRUMENTS)
-
-_NANOSECOND_DIGITS = 19
-_MICROSECOND_DIGITS = 16
-
-RECORDED_INSTRUMENTS: dict[tuple[str, str], Instrument] = {
-    ("spot", "btcusdt"): Instrument.create("BTCUSDT", "BTC", "USDT", tick_size="0.01", lot_size="0.00001"),
-    ("usdm", "btcusdt"): Instrument.create("BTCUSDT", "BTC", "USDT", tick_size="0.1", lot_size="0.001"),
-    ("usdm", "ethusdt"): Instrument.create("ETHUSDT", "ETH", "USDT", tick_size="0.01", lot_size="0.001"),
-}
-"""Filters that held when the recordings were made, by market and symbol as the file names spell them."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +132,15 @@ def recorded_sources(folder: Path) -> list[EventSource]:
     for path in sorted(folder.glob("*.gz")):
         market, _, rest = path.name.split(".")[0].partition("__")
         symbol, _, date = rest.rpartition("_")
-        if (market, symbol) not in RECORDED_INSTRUMENTS:
-            known = ", ".join(f"{market}__{symbol}_DATE.gz" for market, symbol in RECORDED_INSTRUMENTS)
-            raise SourceError(f"{path}: no instrument for this name; known are {known} (mmd/learning/sources.py)")
-        by_series.setdefault((market, symbol, date[:6]), []).append(path)
+        by_series.setdefault((market, symbol.upper(), date[:6]), []).append(path)
     if not by_series:
         raise SourceError(f"{folder}: no recordings (*.gz) in it")
 
     def source(market: str, symbol: str, month: str, paths: tuple[Path, ...]) -> EventSource:
-        instrument = RECORDED_INSTRUMENTS[market, symbol]
+        try:
+            instrument = known_instrument(paths[0], market, symbol)
+        except RecordingError as error:
+            raise SourceError(f"{error}; recordings are named MARKET__SYMBOL_DATE.gz") from error
         return EventSource(
             series=f"{market} {instrument.symbol} {month}",
             instrument=instrument,
@@ -172,58 +149,3 @@ def recorded_sources(folder: Path) -> list[EventSource]:
         )
 
     return [source(*key, tuple(paths)) for key, paths in by_series.items()]
-
-
-def recorded_events(paths: Sequence[Path], instrument: Instrument) -> Iterator[MarketEvent]:
-    """Decode the frames of files that follow each other. A recording without a depth snapshot gets one made of its first diffs.
-
-    Raises `SourceError` for a line without a receive time, `MalformedFrame` for one that is no frame.
-    """
-    decoder = FrameDecoder([instrument])
-    events = [event for path in paths for event in _decoded(path, decoder, instrument.symbol)]
-    if not any(isinstance(event, DepthSnapshot) for event in events):
-        _insert_snapshot(events, instrument.symbol)
-    yield from events
-
-
-def _decoded(path: Path, decoder: FrameDecoder, symbol: str) -> Iterator[MarketEvent]:
-    with gzip.open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            stamp, _, frame = line.rstrip(b"\n").partition(b" ")
-            receive_ns = _nanoseconds(stamp, path, number)
-            if is_depth_snapshot(frame):
-                yield decoder.decode_snapshot(symbol, frame, receive_ns)
-                continue
-            event = decoder.decode(frame, receive_ns)
-            if event is not None and not isinstance(event, FeedAnnouncement):
-                yield event
-
-
-def _nanoseconds(stamp: bytes, path: Path, line: int) -> int:
-    """Receive times are written in microseconds (2023) or nanoseconds (2024)."""
-    if stamp.isdigit() and len(stamp) == _NANOSECOND_DIGITS:
-        return int(stamp)
-    if stamp.isdigit() and len(stamp) == _MICROSECOND_DIGITS:
-        return int(stamp) * 1_000
-    raise SourceError(f"{path}, line {line}: expected a receive time in micro- or nanoseconds, got {stamp[:30]!r}")
-
-
-def _insert_snapshot(events: list[MarketEvent], symbol: str) -> None:
-    """Put a snapshot of the levels that moved in the first seconds where those end. Levels that never moved stay unknown."""
-    sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-    last_id, begin_ns = NO_UPDATE_ID, events[0].receive_ns
-    for index, event in enumerate(events):
-        if last_id != NO_UPDATE_ID and event.receive_ns - begin_ns >= SNAPSHOT_SECONDS * SECOND_NS:
-            bids, asks = (_levels(side) for side in sides)
-            snapshot = DepthSnapshot(symbol, event.receive_ns, last_id, tuple(reversed(bids)), tuple(asks))
-            events.insert(index, snapshot)
-            return
-        if isinstance(event, DepthUpdate):
-            last_id = event.final_update_id
-            for side, levels in zip(sides, (event.bids, event.asks), strict=True):
-                side.update(levels)
-    raise SourceError(f"{symbol}: the recording has no depth snapshot and is too short to learn the levels from its diffs")
-
-
-def _levels(side: dict[int, int]) -> list[Level]:
-    return sorted((price, lots) for price, lots in side.items() if lots)

@@ -42,8 +42,8 @@ class BinanceSpotAdapter:
     """See `ExchangeAdapter`. `clock_ns` gives UTC ns; `on_failure` hears of anything that should have been impossible.
 
     `random` only spreads the waits before connections are tried again. `on_market_frame` sees every market frame with its receive
-    time (ns) before it is decoded: what a recording keeps. Of `reference_symbols` only market data is read. Raises
-    `SigningKeyError` for keys that cannot sign.
+    time (ns) before it is decoded, `on_depth_snapshot` every REST depth reply with time and symbol: what a recording keeps. Of
+    `reference_symbols` only market data is read. Raises `SigningKeyError` for keys that cannot sign.
     """
 
     settings_class: ClassVar[type[BinanceSettings]] = BinanceSettings
@@ -57,6 +57,7 @@ class BinanceSpotAdapter:
         on_failure: FailureHandler,
         random: Random,
         on_market_frame: Callable[[int, bytes], None] | None = None,
+        on_depth_snapshot: Callable[[int, str, bytes], None] | None = None,
         reference_symbols: Iterable[str] = (),
     ) -> None:
         self._settings = settings
@@ -64,6 +65,7 @@ class BinanceSpotAdapter:
         self._streamed = (*self._symbols, *reference_symbols)
         self._random = random
         self._on_market_frame = on_market_frame
+        self._on_depth_snapshot = on_depth_snapshot
         self._signer = signer_of(settings)
         self._instruments: dict[str, Instrument] = {}
         self._names = OrderNames()
@@ -215,6 +217,8 @@ class BinanceSpotAdapter:
                     await asyncio.sleep(backoff.next_delay())
         finally:
             self._snapshots_under_way.discard(symbol)
+        if self._on_depth_snapshot is not None:
+            self._on_depth_snapshot(receive_ns, symbol, body)
         self._outlet.batch([snapshot], receive_ns)
 
     # ---- reconciliation

@@ -2,6 +2,6 @@
 
 from mmd.mock.replay.market import ReplayMarket
 from mmd.mock.replay.matcher import QueueMatcher
-from mmd.mock.replay.recording import Recording, RecordingError
+from mmd.recording.recording import Recording, RecordingError
 
 __all__ = ["QueueMatcher", "Recording", "RecordingError", "ReplayMarket"]

@@ -17,7 +17,7 @@ from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM, FrameDecoder, Malf
 from mmd.mock.engine import EngineEvent, MatchingEngine
 from mmd.mock.replay.book import RecordedBook, RecordedEvent
 from mmd.mock.replay.matcher import QueueMatcher
-from mmd.mock.replay.recording import RecordedLine, Recording, RecordingError, inner_data
+from mmd.recording.recording import RecordedLine, Recording, RecordingError, inner_data
 from mmd.types.market import DepthSnapshot, DepthUpdate, FeedAnnouncement, Level, MarketTrade, TouchUpdate
 
 MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]

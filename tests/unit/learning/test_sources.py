@@ -10,13 +10,11 @@ import pytest
 
 from mmd.learning.data import parse_data
 from mmd.learning.errors import SourceError
-from mmd.learning.sources import (
-    RECORDED_INSTRUMENTS,
-    SNAPSHOT_SECONDS,
-    recorded_events,
-    simulated_events,
-)
+from mmd.learning.sources import simulated_events
 from mmd.market.book import OrderBook
+from mmd.recording.events import SNAPSHOT_SECONDS, recorded_events
+from mmd.recording.instruments import KNOWN_INSTRUMENTS
+from mmd.recording.recording import RecordingError
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
 
 
@@ -65,7 +63,7 @@ def test_recordings_are_grouped_by_market_symbol_and_month(market_data_folder: P
 
 def test_a_recording_without_a_snapshot_learns_its_levels_first(market_data_folder: Path) -> None:
     path = market_data_folder / "binance_raw" / "spot__btcusdt_20230405.dat.gz"
-    events = list(recorded_events([path], RECORDED_INSTRUMENTS["spot", "btcusdt"]))
+    events = list(recorded_events([path], KNOWN_INSTRUMENTS["spot", "BTCUSDT"]))
     snapshots = [event for event in events if isinstance(event, DepthSnapshot)]
     assert len(snapshots) == 1
     assert snapshots[0].receive_ns - events[0].receive_ns == pytest.approx(SNAPSHOT_SECONDS * 1e9, rel=0.05)
@@ -88,10 +86,10 @@ def test_a_recording_without_a_snapshot_learns_its_levels_first(market_data_fold
 def test_both_units_of_receive_time_are_understood(market_data_folder: Path) -> None:
     folder = market_data_folder / "binance_raw"
     for name, key, year in (
-        ("usdm__btcusdt_20230404.dat.gz", ("usdm", "btcusdt"), 2023),
-        ("usdm__btcusdt_20240718.gz", ("usdm", "btcusdt"), 2024),
+        ("usdm__btcusdt_20230404.dat.gz", ("usdm", "BTCUSDT"), 2023),
+        ("usdm__btcusdt_20240718.gz", ("usdm", "BTCUSDT"), 2024),
     ):
-        first = next(islice(recorded_events([folder / name], RECORDED_INSTRUMENTS[key]), 1))
+        first = next(islice(recorded_events([folder / name], KNOWN_INSTRUMENTS[key]), 1))
         assert 1970 + first.receive_ns / 1e9 / 86_400 / 365.25 == pytest.approx(year + 0.4, abs=0.5)
 
 
@@ -99,9 +97,9 @@ def test_faults_of_a_recording_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no recordings"):
         parse_data(str(tmp_path))
     (tmp_path / "spot__dogeusdt_20240101.gz").write_bytes(gzip.compress(b""))
-    with pytest.raises(SourceError, match="no instrument for this name"):
+    with pytest.raises(SourceError, match="no tick and lot size known for spot DOGEUSDT"):
         parse_data(str(tmp_path))
     path = tmp_path / "usdm__btcusdt_20240101.gz"
     path.write_bytes(gzip.compress(b'12 {"stream":"btcusdt@trade"}\n'))
-    with pytest.raises(SourceError, match="line 1: expected a receive time"):
-        list(recorded_events([path], RECORDED_INSTRUMENTS["usdm", "btcusdt"]))
+    with pytest.raises(RecordingError, match="line 1: expected a receive time"):
+        list(recorded_events([path], KNOWN_INSTRUMENTS["usdm", "BTCUSDT"]))

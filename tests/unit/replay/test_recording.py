@@ -14,7 +14,7 @@ from mmd.exchanges.binance.decode import FrameDecoder
 from mmd.market.book import OrderBook
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.replay import Recording, RecordingError, ReplayMarket
-from mmd.mock.replay.recording import inner_data
+from mmd.recording.recording import inner_data
 from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, Side, TouchUpdate
 
