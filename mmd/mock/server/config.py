@@ -79,6 +79,9 @@ class MockConfig(BaseModel):
     ping_interval: float = Field(default=20.0, description="time between pings of the server, s", gt=0)
     pong_timeout: float = Field(default=60.0, description="a peer that has not ponged for so long is dropped, s", gt=0)
     max_connection_age: float = Field(default=86_400.0, description="a connection lives at most so long, s", gt=0)
+    max_incoming_bytes: int = Field(
+        default=1024 * 1024, description="largest message a client may send on a websocket; a larger one ends the connection", gt=0
+    )
     max_send_buffer: int = Field(
         default=4 * 1024 * 1024, description="bytes waiting for one connection beyond which it is closed", gt=0
     )

@@ -15,7 +15,6 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from mmd.mock.server.config import MockConfig
 
-_MAX_INCOMING_BYTES = 1 << 20
 _MAX_OUTSTANDING_PINGS = 16
 
 logger = structlog.get_logger(__name__)
@@ -31,7 +30,7 @@ class SocketConnection:
         self._request = request
         self._config = config
         self._kind = kind
-        self._socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=_MAX_INCOMING_BYTES)
+        self._socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=config.max_incoming_bytes)
         self._queue: deque[tuple[WSMsgType, bytes]] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
@@ -121,13 +120,14 @@ class SocketConnection:
     async def _ping(self) -> None:
         loop = asyncio.get_running_loop()
         opened = loop.time()
+        ends = opened + self._config.max_connection_age
         while True:
-            await asyncio.sleep(self._config.ping_interval)
+            await asyncio.sleep(max(0.0, min(self._config.ping_interval, ends - loop.time())))
             now = loop.time()
             if self._unanswered and now - self._unanswered[0][1] >= self._config.pong_timeout:
                 self.close(WSCloseCode.POLICY_VIOLATION, "no pong in time")
                 return
-            if now - opened >= self._config.max_connection_age:
+            if now >= ends:
                 self.close(WSCloseCode.GOING_AWAY, "the connection is a day old")
                 return
             payload = str(int(now * 1000)).encode()

@@ -29,6 +29,8 @@ class WireError(Exception):
         self.status = status
         self.data = data
         self.retry_at_ms = retry_at_ms
+        self.account = ""
+        """Whose request it was, where that is known."""
 
     def body(self) -> ErrorBody:
         """The JSON-able form."""
@@ -50,6 +52,12 @@ def too_much_weight(limit: int, retry_at_ms: int) -> WireError:
 def too_many_requests(limit: int, retry_at_ms: int) -> WireError:
     """429: the address has sent too many requests, whatever they weigh."""
     message = f"Too many requests; current limit is {limit} raw requests per 5 MINUTE."
+    return WireError(-1003, message, status=429, retry_at_ms=retry_at_ms)
+
+
+def too_many_connections(limit: int, retry_at_ms: int) -> WireError:
+    """429: the address has opened too many websockets."""
+    message = f"Too many connection attempts; current limit is {limit} connections per 5 MINUTE."
     return WireError(-1003, message, status=429, retry_at_ms=retry_at_ms)
 
 

@@ -25,9 +25,9 @@ from mmd.mock.server.market import MarketFactory, market_from_config
 from mmd.mock.server.market_events import shutdown_frame
 from mmd.mock.server.operation_tables import OPERATIONS
 from mmd.mock.server.operations import OperationTable
-from mmd.mock.server.rest import RestApi
+from mmd.mock.server.rest import RestApi, retry_headers
 from mmd.mock.server.state_store import StateStore
-from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.stream_connection import StreamConnection, StreamRefusal
 from mmd.mock.server.tls import self_signed, server_context
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
@@ -35,6 +35,7 @@ from mmd.types.instrument import Instrument, atoms
 
 _LOOP_BUDGET_SECONDS = 0.01
 _SHUTDOWN_SECONDS = 2.0
+_API_CONNECTION_WEIGHT = 2
 _FIRST_DOLLARS = 1_000_000
 
 logger = structlog.get_logger(__name__)
@@ -129,7 +130,8 @@ class MockExchange:
         venue, self._runner, runner = self.venue, None, self._runner
         if runner is None:
             return
-        await self._close_connections(venue)
+        self.announce_shutdown()
+        await self.close_connections("the server is shutting down")
         await runner.cleanup()
         for task in self._tasks:
             task.cancel()
@@ -207,7 +209,11 @@ class MockExchange:
         socket = SocketConnection(request, self.config, "stream")
         connection = StreamConnection(socket, venue.streams, self.config.rate_limits, self._clock, combined=combined)
         # A path of one number is a client's own numbering of its connections.
-        connection.subscribe([name for name in names if not name.isdigit()])
+        try:
+            connection.subscribe([name for name in names if not name.isdigit()])
+        except StreamRefusal as refusal:
+            connection.close()
+            return web.json_response({"code": refusal.code, "msg": refusal.message}, status=400)
         self._streams.add(connection)
         try:
             return await socket.serve(connection.on_text, connection.on_incoming)
@@ -217,7 +223,7 @@ class MockExchange:
 
     async def _websocket_api(self, request: web.Request) -> web.StreamResponse:
         venue = self.venue
-        refused = self._refuse_connection(venue, request)
+        refused = self._refuse_connection(venue, request, _API_CONNECTION_WEIGHT)
         if refused is not None:
             return refused
         socket = SocketConnection(request, self.config, "websocket api")
@@ -230,23 +236,28 @@ class MockExchange:
             self._sessions.discard(session)
             session.close()
 
-    def _refuse_connection(self, venue: Venue, request: web.Request) -> web.Response | None:
+    def _refuse_connection(self, venue: Venue, request: web.Request, weight: int = 0) -> web.Response | None:
         try:
-            venue.limiter.connect(request.remote or "unknown", venue.server_ms())
+            venue.limiter.connect(request.remote or "unknown", weight, venue.server_ms())
         except WireError as error:
-            return web.json_response({"code": error.code, "msg": error.message}, status=error.status)
+            headers = retry_headers(error, venue.server_ms())
+            return web.json_response({"code": error.code, "msg": error.message}, status=error.status, headers=headers)
         return None
 
-    async def _close_connections(self, venue: Venue) -> None:
-        event = shutdown_frame(venue.server_ms())
+    def announce_shutdown(self) -> None:
+        """Tell every connection that the server is about to close, in its own form: raw, combined, or the WebSocket API's."""
+        event = shutdown_frame(self.venue.server_ms())
         combined = b'{"stream":"!serverShutdown","data":%b}' % event
         for connection in self._streams:
             connection.send(combined if connection.combined else event)
         for session in self._sessions:
             session.send(b'{"event":%b}' % event)
+
+    async def close_connections(self, reason: str) -> None:
+        """Close every connection, once what is queued for it has been sent. New ones may be opened meanwhile."""
         sockets = self.connections
         for socket in sockets:
-            socket.close(WSCloseCode.GOING_AWAY, "the server is shutting down")
+            socket.close(WSCloseCode.GOING_AWAY, reason)
         await asyncio.gather(*(socket.wait_closed() for socket in sockets))
 
     async def _pump(self, venue: Venue) -> None:

@@ -38,7 +38,12 @@ def execute(venue: Venue, operation: Operation, request: Request) -> Outcome:
     try:
         result = operation.handler(venue, caller, request.parameters)
     except Refusal as refusal:
-        raise WireError(refusal.code, refusal.message) from refusal
+        error = WireError(refusal.code, refusal.message)
+        error.account = caller.account
+        raise error from refusal
+    except WireError as error:
+        error.account = caller.account
+        raise
     if operation.free_on_success:
         venue.limiter.refund(request.address, weight, venue.server_ms())
     return Outcome(result, caller.account)

@@ -96,12 +96,15 @@ class RateLimiter:
         usage = self._address(address, now_ms)
         usage.weight.used = max(0, usage.weight.used - weight)
 
-    def connect(self, address: str, now_ms: int) -> None:
-        """Count a connection attempt. Raises -1003 where there were too many."""
+    def connect(self, address: str, weight: int, now_ms: int) -> None:
+        """Count a connection attempt, and its weight. Raises -1003 for a banned address, and where there were too many."""
         usage = self._address(address, now_ms)
+        if now_ms < usage.banned_until_ms:
+            raise errors.banned(usage.banned_until_ms)
         usage.connections.used += 1
+        usage.weight.used += weight
         if usage.connections.used > usage.connections.limit:
-            raise errors.too_many_requests(usage.connections.limit, usage.connections.ends_ms)
+            raise errors.too_many_connections(usage.connections.limit, usage.connections.ends_ms)
 
     def check_order(self, account: str, now_ms: int) -> None:
         """Raises -1015 where one more order would exceed a limit."""

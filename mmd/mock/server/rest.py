@@ -32,7 +32,7 @@ class RestApi:
             status, payload = 200, msgspec.json.encode(result)
         except WireError as error:
             status, payload = error.status, msgspec.json.encode(error.body())
-            headers = self._retry_headers(error)
+            headers = retry_headers(error, self._venue.server_ms())
         used = str(self._venue.limiter.used_weight(address, self._venue.server_ms()))
         headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
         return web.Response(status=status, body=payload, headers=headers, content_type="application/json", charset="UTF-8")
@@ -55,8 +55,9 @@ class RestApi:
         ten_seconds, day = self._venue.limiter.order_counts(account, self._venue.server_ms())
         return result, {"X-MBX-ORDER-COUNT-10S": str(ten_seconds), "X-MBX-ORDER-COUNT-1D": str(day)}
 
-    def _retry_headers(self, error: WireError) -> dict[str, str]:
-        if error.retry_at_ms is None:
-            return {}
-        wait_ms = error.retry_at_ms - self._venue.server_ms()
-        return {"Retry-After": str(max(1, -(-wait_ms // 1000)))}
+
+def retry_headers(error: WireError, now_ms: int) -> dict[str, str]:
+    """`Retry-After` in seconds, for the refusals that have one."""
+    if error.retry_at_ms is None:
+        return {}
+    return {"Retry-After": str(max(1, -(-(error.retry_at_ms - now_ms) // 1000)))}

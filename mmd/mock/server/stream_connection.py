@@ -14,6 +14,7 @@ from mmd.mock.server.config import RateLimits
 from mmd.mock.server.connection import SocketConnection
 
 _MAX_ID_LENGTH = 36
+_SECOND_NS = 1_000_000_000
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +33,9 @@ class StreamRegistry(Protocol):
         """Whether the stream exists."""
 
 
-class _StreamRefusal(Exception):
+class StreamRefusal(Exception):
+    """A request on a stream connection is refused."""
+
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -51,7 +54,7 @@ class StreamConnection:
         self._limits = limits
         self._clock = clock
         self._streams: dict[str, None] = {}
-        self._incoming: deque[int] = deque(maxlen=limits.stream_messages_per_second + 1)
+        self._incoming: deque[int] = deque()
 
     def send(self, frame: bytes) -> None:
         """Send one frame as it is."""
@@ -63,7 +66,7 @@ class StreamConnection:
             if stream in self._streams:
                 continue
             if len(self._streams) >= self._limits.streams_per_connection:
-                raise _StreamRefusal(2, f"Invalid request: too many streams; the limit is {self._limits.streams_per_connection}")
+                raise StreamRefusal(2, f"Invalid request: too many streams; the limit is {self._limits.streams_per_connection}")
             if not self._registry.is_known(stream):
                 logger.warning("subscription to a stream that does not exist", stream=stream, peer=self.socket.address)
             self._streams[stream] = None
@@ -79,7 +82,9 @@ class StreamConnection:
         """Count a frame of the client; one that sends too many in a second is disconnected."""
         now_ns = self._clock()
         self._incoming.append(now_ns)
-        if len(self._incoming) == self._incoming.maxlen and now_ns - self._incoming[0] < 1_000_000_000:
+        while now_ns - self._incoming[0] >= _SECOND_NS:
+            self._incoming.popleft()
+        if len(self._incoming) > self._limits.stream_messages_per_second:
             self.socket.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
 
     def on_text(self, text: str) -> None:
@@ -89,7 +94,7 @@ class StreamConnection:
             request = self._decode(text)
             request_id = self._request_id(request)
             reply: dict[str, object] = {"result": self._answer(request), "id": request_id}
-        except _StreamRefusal as refusal:
+        except StreamRefusal as refusal:
             reply = {"code": refusal.code, "msg": refusal.message, "id": request_id}
         self.socket.send(msgspec.json.encode(reply))
 
@@ -97,9 +102,9 @@ class StreamConnection:
         try:
             request = msgspec.json.decode(text)
         except msgspec.DecodeError as error:
-            raise _StreamRefusal(3, f"Invalid JSON: {error}") from error
+            raise StreamRefusal(3, f"Invalid JSON: {error}") from error
         if not isinstance(request, dict):
-            raise _StreamRefusal(2, "Invalid request: expected a JSON object")
+            raise StreamRefusal(2, "Invalid request: expected a JSON object")
         return request
 
     def _request_id(self, request: dict[str, Any]) -> object:
@@ -107,16 +112,16 @@ class StreamConnection:
         is_integer = isinstance(request_id, int) and not isinstance(request_id, bool)
         is_text = isinstance(request_id, str) and len(request_id) <= _MAX_ID_LENGTH
         if request_id is not None and not is_integer and not is_text:
-            raise _StreamRefusal(2, "Invalid request: request ID must be an unsigned integer")
+            raise StreamRefusal(2, "Invalid request: request ID must be an unsigned integer")
         return request_id
 
     def _answer(self, request: dict[str, Any]) -> object:
         method = request.get("method")
         params = request.get("params", [])
         if method is None:
-            raise _StreamRefusal(2, "Invalid request: missing field `method`")
+            raise StreamRefusal(2, "Invalid request: missing field `method`")
         if not isinstance(params, list):
-            raise _StreamRefusal(2, "Invalid request: params must be an array")
+            raise StreamRefusal(2, "Invalid request: params must be an array")
         match method:
             case "SUBSCRIBE":
                 self.subscribe(_stream_names(params))
@@ -133,24 +138,24 @@ class StreamConnection:
                 return self.combined
             case _:
                 variants = ", ".join(f"`{name}`" for name in _METHODS)
-                raise _StreamRefusal(2, f"Invalid request: unknown variant `{method}`, expected one of {variants}")
+                raise StreamRefusal(2, f"Invalid request: unknown variant `{method}`, expected one of {variants}")
         return None
 
     def _set_property(self, params: list[object]) -> None:
         self._check_property(params)
         if len(params) != 2 or not isinstance(params[1], bool):
-            raise _StreamRefusal(1, "Invalid value type: expected Boolean")
+            raise StreamRefusal(1, "Invalid value type: expected Boolean")
         self.combined = params[1]
 
     def _check_property(self, params: list[object]) -> None:
         if not params or not isinstance(params[0], str):
-            raise _StreamRefusal(2, "Invalid request: property name must be a string")
+            raise StreamRefusal(2, "Invalid request: property name must be a string")
         if params[0] != "combined":
-            raise _StreamRefusal(0, "Unknown property")
+            raise StreamRefusal(0, "Unknown property")
 
 
 def _stream_names(params: list[object]) -> list[str]:
     names = [name for name in params if isinstance(name, str)]
     if len(names) != len(params) or not names:
-        raise _StreamRefusal(2, "Invalid request: params must be an array of stream names")
+        raise StreamRefusal(2, "Invalid request: params must be an array of stream names")
     return names

@@ -141,6 +141,12 @@ class Venue:
                 break
         return self._advanced_ns
 
+    def transfer(self, account: str, asset: str, delta_atoms: int) -> None:
+        """Deposit to an account, or with an amount below zero withdraw. Raises `Refusal` -2010, `ValueError` for an unknown one."""
+        now_ns = self.catch_up()
+        events = self.engine.transfer(account, asset, delta_atoms, now_ns)
+        self.publish(now_ns, next(iter(self.texts)), events)
+
     def publish(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
         """What one operation of the engine caused: record it, then tell everybody whom it concerns."""
         concerns_accounts = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -17,6 +18,7 @@ from mmd.mock.server.signatures import ApiKey, websocket_payload
 from mmd.mock.server.venue import Venue
 
 _NULL = msgspec.Raw(b"null")
+_RequestId = int | Annotated[str, msgspec.Meta(max_length=36)] | None
 _SUBSCRIBE_WEIGHT = 2
 
 
@@ -46,6 +48,11 @@ class SessionStatus(msgspec.Struct, frozen=True):
 
 
 _decode_request = msgspec.json.Decoder(_ApiRequest).decode
+
+
+def _check_id(raw: msgspec.Raw) -> None:
+    """An id is a whole number, a text of up to 36 characters, or null. Raises `msgspec.ValidationError`."""
+    msgspec.json.decode(raw, type=_RequestId)
 
 
 class ApiSession:
@@ -83,6 +90,7 @@ class ApiSession:
         """Answer one request."""
         try:
             request = _decode_request(text)
+            _check_id(request.id)
         except (msgspec.DecodeError, msgspec.ValidationError):
             self._reply(_ApiReply(_NULL, 400, error=ErrorBody(-1135, "Invalid JSON Request")))
             return
@@ -97,7 +105,7 @@ class ApiSession:
             result, account = self._run(method, operation, parameters)
             reply = _ApiReply(request.id, 200, result=result, rateLimits=self._limits(operation, account, show_limits))
         except WireError as error:
-            limits = self._limits(None, "", show_limits)
+            limits = self._limits(operation if error.account else None, error.account, show_limits)
             reply = _ApiReply(request.id, error.status, error=self._error_body(error), rateLimits=limits)
         self._reply(reply)
 

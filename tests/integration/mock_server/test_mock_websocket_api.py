@@ -27,7 +27,7 @@ async def test_order_life_with_user_data(api, bob):
     assert [(line["rateLimitType"], line["intervalNum"], line["count"]) for line in placed["rateLimits"]] == [
         ("ORDERS", 10, 1),
         ("ORDERS", 1, 1),
-        ("REQUEST_WEIGHT", 1, 4),
+        ("REQUEST_WEIGHT", 1, 6),  # the connection and two subscriptions; a placed order weighs nothing
     ]
     new, position = await api.event(), await api.event()
     assert new["subscriptionId"] == 0
@@ -200,7 +200,7 @@ async def test_logged_on_session(private_key, client):
 async def test_too_many_orders_tell_when_to_come_again(quiet_config, manual_clock):
     from mmd.mock.server import RateLimits
 
-    config = quiet_config.model_copy(update={"rate_limits": RateLimits(weight_per_minute=1)})
+    config = quiet_config.model_copy(update={"rate_limits": RateLimits(weight_per_minute=3)})
     async with MockExchange(config, clock=manual_clock) as exchange, websockets.connect(exchange.websocket_api_url) as socket:
         for _ in range(2):
             await socket.send('{"id":1,"method":"ping"}')
