@@ -211,11 +211,36 @@ def use_networks(
     """
     if bool(bundle) == previous:
         _fail("say which bundle, or --previous", EXIT_USAGE)
-    reply = _ask(config, assignments, lambda client: client.use_networks(bundle))
+    choice: dict[str, str | bool] = {"rollback": True} if previous else {"use": bundle}
+    reply = _ask(config, assignments, lambda client: client.choose_networks(**choice))
     if reply.status != 200:
         _fail(f"not swapped: {reply.document.get('error', reply.document)}")
     serving = reply.document["current"]
     typer.echo(f"{serving['name']} {serving['version']} serves now (stage {serving['stage']}, {serving['folder']})")
+
+
+@models.command("challenge")
+def challenge_networks(
+    bundle: Annotated[str, typer.Argument(help="Name below models/, or folder, as the daemon sees it; none ends it.")],
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Have a running daemon watch another bundle in shadow: the same ticks, no orders, hypothetical markouts beside the champion's.
+
+    \b
+    Examples:
+      mmd models challenge quote-v2
+      mmd models challenge none
+      mmd status --json | jq .trader.shadow
+
+    \b
+    Exit codes: 0 watched, 1 refused, 4 no daemon answers.
+    """
+    reply = _ask(config, assignments, lambda client: client.choose_networks(challenger=bundle))
+    if reply.status != 200:
+        _fail(f"not watched: {reply.document.get('error', reply.document)}")
+    watched = reply.document["challenger"]
+    typer.echo(f"{watched['name']} {watched['version']} runs in shadow" if watched else "nothing runs in shadow")
 
 
 app.command()(mock)

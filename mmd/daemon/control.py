@@ -166,20 +166,22 @@ class ControlServer:
 
     async def _use_networks(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
-        networks, folder = self._sources.networks, given.get("use", "").strip()
+        networks, folder, watched = self._sources.networks, given.get("use", "").strip(), given.get("challenger", "").strip()
         back = given.get("rollback", "").lower() in ("1", "true", "yes")
-        if bool(folder) == back:
-            return web.json_response({"error": "say either use=BUNDLE or rollback=true"}, status=400)
+        if bool(folder) + back + bool(watched) != 1:
+            text = "say one of use=BUNDLE, rollback=true, challenger=BUNDLE (challenger=none ends it)"
+            return web.json_response({"error": text}, status=400)
         try:
-            await (networks.roll_back() if back else networks.use(Path(folder)))
+            if watched:
+                await networks.challenge(None if watched == "none" else Path(watched))
+            else:
+                await (networks.roll_back() if back else networks.use(Path(folder)))
         except SwapRefused as refused:
             return web.json_response({"error": str(refused)}, status=409)
         return await self._networks(request)
 
     async def _networks(self, request: web.Request) -> web.Response:
-        networks = self._sources.networks
-        document = {"current": networks.current, "previous": networks.previous, "swaps": networks.swaps}
-        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(self._sources.networks.document()), content_type="application/json")
 
     async def _state(self, request: web.Request) -> web.Response:
         body = msgspec.json.encode(state_document(self._sources))

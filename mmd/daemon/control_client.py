@@ -37,9 +37,9 @@ class ControlClient:
         """POST /resume. Raises `NoDaemon`."""
         return self._ask("POST", "/resume", {"reason": reason, "actor": "cli"})
 
-    def use_networks(self, folder: str) -> Reply:
-        """POST /models: serve that bundle; an empty name rolls back. Raises `NoDaemon`."""
-        return self._ask("POST", "/models", {"use": folder} if folder else {"rollback": True})
+    def choose_networks(self, **choice: str | bool) -> Reply:
+        """POST /models: `use=BUNDLE`, `rollback=True` or `challenger=BUNDLE`. Raises `NoDaemon`."""
+        return self._ask("POST", "/models", choice)
 
     def state(self) -> Reply:
         """GET /state. Raises `NoDaemon`."""

@@ -32,6 +32,7 @@ from mmd.types.stages import Stage
 
 SECOND_NS = 1e9
 BOUNDS_US = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000)
+SHADOW_LABELS = ("symbol", "who")
 GAUGES_OF_ADAPTER = frozenset({"requests_in_flight"})
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -125,6 +126,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_signals_received_total", "counter", "External signals taken in.", ("signal",)),
     Metric("mmd_signals_refused_total", "counter", "Documents with external signals that made no sense."),
     Metric("mmd_networks_info", "gauge", "Always 1; labels name the bundle that serves.", ("name", "version", "stage", "digest")),
+    Metric("mmd_hypothetical_quotes_total", "counter", "Sides that champion or challenger would have shown.", SHADOW_LABELS),
+    Metric("mmd_hypothetical_fills_total", "counter", "Fills that they would have had, strictly judged.", SHADOW_LABELS),
+    Metric("mmd_hypothetical_markout_bps", "gauge", "Mean markout of those fills, bps.", (*SHADOW_LABELS, "horizon")),
+    Metric("mmd_challenger_info", "gauge", "Always 1; labels name the bundle in shadow.", ("name", "version", "stage", "digest")),
     Metric("mmd_network_swaps_total", "counter", "Times other networks were swapped in since the start."),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
     Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
@@ -240,6 +245,11 @@ def _trader(families: Families, report: TraderReport) -> None:
         _put(families, "mmd_signal_value", signal.value, signal.name)
         _put(families, "mmd_signal_fresh", signal.state == "fresh", signal.name)
         _put(families, "mmd_signals_received_total", signal.received, signal.name)
+    for shadow in report.shadow:
+        _put(families, "mmd_hypothetical_quotes_total", shadow.quotes, shadow.symbol, shadow.who)
+        _put(families, "mmd_hypothetical_fills_total", shadow.fills, shadow.symbol, shadow.who)
+        for horizon, bps in shadow.markouts_bps.items():
+            _put(families, "mmd_hypothetical_markout_bps", bps, shadow.symbol, shadow.who, horizon)
     for name, counts in (
         ("mmd_pauses_total", report.pause_counts),
         ("mmd_risk_denials_total", report.risk_denials),
@@ -333,9 +343,9 @@ def _recording(families: Families, recording: MarketRecording | None) -> None:
 
 def _process(families: Families, sources: ProcessSources) -> None:
     dispatcher, collection = sources.dispatcher, sources.collection
-    serving = sources.networks.current
-    if serving is not None:
-        _put(families, "mmd_networks_info", 1, serving.name, serving.version, serving.stage, serving.digest)
+    for name, bundle in (("mmd_networks_info", sources.networks.current), ("mmd_challenger_info", sources.networks.challenger)):
+        if bundle is not None:
+            _put(families, name, 1, bundle.name, bundle.version, bundle.stage, bundle.digest)
     unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
     for name, value in (
         ("mmd_network_swaps_total", sources.networks.swaps),

@@ -18,7 +18,7 @@ from mmd.daemon.bundles import find_bundle, load_networks
 from mmd.inference.bundle import Bundle
 from mmd.inference.errors import BundleError, RuntimeUnavailable
 from mmd.inference.predictor import QuotePredictor
-from mmd.trader.swap import SwapNetworks
+from mmd.trader.swap import ChallengeNetworks, SwapNetworks
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +58,7 @@ class NetworkSwitch:
     ) -> None:
         self._bundle = bundle
         self._previous: Bundle | None = None
+        self._challenger: Bundle | None = None
         self._symbols = tuple(symbols)
         self._runtime = runtime
         self._dispatch = dispatch
@@ -75,38 +76,64 @@ class NetworkSwitch:
         return None if self._bundle is None else _in_use(self._bundle)
 
     @property
+    def challenger(self) -> InUse | None:
+        """What is watched in shadow."""
+        return None if self._challenger is None else _in_use(self._challenger)
+
+    @property
     def previous(self) -> InUse | None:
         """What a roll-back would return to."""
         return None if self._previous is None else _in_use(self._previous)
+
+    def document(self) -> dict[str, Any]:
+        """For /models and /state."""
+        return {"current": self.current, "previous": self.previous, "challenger": self.challenger, "swaps": self.swaps}
 
     async def use(self, folder: Path) -> InUse:
         """Serve another bundle. Raises `SwapRefused`, and then nothing has changed."""
         if self._bundle is None:
             raise SwapRefused("this daemon quotes without networks: set quoting.strategy to neural and restart it")
         async with self._busy:
-            try:
-                # Reading, hashing and replaying golden vectors takes many ticks' time.
-                bundle, predictors = await asyncio.to_thread(self._load, folder)
-            except (BundleError, RuntimeUnavailable, OSError) as error:
-                raise SwapRefused(str(error)) from error
+            bundle, predictors = await self._loaded(folder)
             why_not = self._may_serve(bundle)
             if why_not:
                 raise SwapRefused(why_not)
-            self._dispatch(SwapNetworks(self._clock_ns(), bundle, predictors))
-            why_not = self._failed()
-            if why_not:
-                raise SwapRefused(f"the core failed and the process is leaving: {why_not}")
+            self._send(SwapNetworks(self._clock_ns(), bundle, predictors))
             self._previous, self._bundle = self._bundle, bundle
             self.swaps += 1
             self._on_swap(bundle, predictors)
             log.warning("networks swapped", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
             return _in_use(bundle)
 
+    async def challenge(self, folder: Path | None) -> InUse | None:
+        """Watch another bundle in shadow; None ends it. Raises `SwapRefused`, and then nothing has changed."""
+        if self._bundle is None:
+            raise SwapRefused("this daemon quotes without networks: set quoting.strategy to neural and restart it")
+        async with self._busy:
+            loaded = None if folder is None else await self._loaded(folder)
+            bundle, predictors = (None, {}) if loaded is None else loaded
+            self._send(ChallengeNetworks(self._clock_ns(), bundle, predictors))
+            self._challenger = bundle
+            return self.challenger
+
     async def roll_back(self) -> InUse:
         """Serve again what served before. Raises `SwapRefused`."""
         if self._previous is None:
             raise SwapRefused("nothing to roll back to: the networks have not been swapped since the start")
         return await self.use(self._previous.folder)
+
+    async def _loaded(self, folder: Path) -> tuple[Bundle, dict[str, QuotePredictor]]:
+        try:
+            # Reading, hashing and replaying golden vectors takes many ticks' time.
+            return await asyncio.to_thread(self._load, folder)
+        except (BundleError, RuntimeUnavailable, OSError) as error:
+            raise SwapRefused(str(error)) from error
+
+    def _send(self, event: SwapNetworks | ChallengeNetworks) -> None:
+        self._dispatch(event)
+        failure = self._failed()
+        if failure:
+            raise SwapRefused(f"the core failed and the process is leaving: {failure}")
 
     def _load(self, folder: Path) -> tuple[Bundle, dict[str, QuotePredictor]]:
         named = folder if folder.is_absolute() or len(folder.parts) > 1 else Path("models") / folder

@@ -22,7 +22,7 @@ from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.metrics import ProcessSources
-from mmd.daemon.network_switch import NetworkSwitch
+from mmd.daemon.network_switch import NetworkSwitch, SwapRefused
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
@@ -34,6 +34,7 @@ from mmd.daemon.venue import make_adapter
 from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder
 from mmd.execution.client_order_ids import base36
 from mmd.inference.bundle import Bundle
+from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.trader import Trader, TraderConfig
 from mmd.types.control import HaltRecord, HaltRequest, PauseReason, Shutdown
@@ -103,6 +104,7 @@ class Daemon:
         self.adapter: ExchangeAdapter
         self.dispatcher: Dispatcher
         self._control: ControlServer
+        self._networks: NetworkSwitch
 
     @property
     def control_url(self) -> str:
@@ -127,7 +129,7 @@ class Daemon:
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
-        networks = NetworkSwitch(
+        self._networks = NetworkSwitch(
             bundle,
             tuple(core.desks),
             settings.networks.runtime,
@@ -147,10 +149,11 @@ class Daemon:
             self._collection,
             self._started_ns,
             LatencyHistogram() if shadow_ticks is None else shadow_ticks.took,
-            networks,
+            self._networks,
             signals,
             self._recording,
         )
+        await self._start_challenger()
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
         await self._control.start()
@@ -243,6 +246,15 @@ class Daemon:
         shadow_ticks.start()
         self._undo.callback(shadow_ticks.stop)
         return shadow_ticks
+
+    async def _start_challenger(self) -> None:
+        folder = self._settings.networks.challenger
+        if folder is None:
+            return
+        try:
+            await self._networks.challenge(folder)
+        except SwapRefused as error:
+            raise BundleError(f"networks.challenger: {error}") from error
 
     def _start_signals(self) -> SignalFeed:
         settings = self._settings.signals

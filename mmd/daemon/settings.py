@@ -75,6 +75,9 @@ class NetworkSettings(BaseModel):
         Path("models/quote-v1"),
         description="Folder of the bundle. A relative one is looked for here, beside the source, and at the root of an image.",
     )
+    challenger: Path | None = Field(
+        None, description="Folder of a bundle that is watched in shadow, on the same ticks, without quoting; none by default."
+    )
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = Field(
         "auto", description="Which TensorFlow Lite runtime; `auto` takes the first that is installed."
     )

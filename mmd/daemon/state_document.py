@@ -18,7 +18,7 @@ def state_document(sources: ProcessSources) -> dict[str, Any]:
         "trader": dispatcher.report(),
         "ready": not (why := not_ready(dispatcher)),
         "not_ready_because": why,
-        "networks": {"current": sources.networks.current, "previous": sources.networks.previous, "swaps": sources.networks.swaps},
+        "networks": sources.networks.document(),
         "adapter": sources.counters,
         "tick_to_quote_us": sources.stages.tick_to_quote.percentiles(),
         "tick_to_order_us": sources.stages.tick_to_order.percentiles(),

@@ -26,7 +26,7 @@ from mmd.trader.order_desk import OrderDesk
 from mmd.trader.reporting import build_report
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
-from mmd.trader.swap import SwapNetworks
+from mmd.trader.swap import ChallengeNetworks, SwapNetworks
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.control import (
     Exit,
@@ -162,6 +162,7 @@ class Trader:
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
             SwapNetworks: self._on_swap,
+            ChallengeNetworks: self._on_challenge,
             ExternalSignal: self._on_signal,
         }
 
@@ -401,6 +402,7 @@ class Trader:
         for desk in self.desks.values():
             if desk.dirty or desk.quote is None or self._blocked(desk, now):
                 self._refresh(desk, now)
+            desk.run_challenger(now)
         if self.safeguards.persist_due:
             self._persist()
         self._leave_when_clear()
@@ -444,6 +446,10 @@ class Trader:
         for desk in self.desks.values():
             self.orders.withdraw(desk, event.receive_ns)
         self._leave_when_clear()
+
+    def _on_challenge(self, event: ChallengeNetworks) -> None:
+        for symbol, desk in self.desks.items():
+            desk.challenge(event.bundle, event.predictors.get(symbol))
 
     def _on_signal(self, event: ExternalSignal) -> None:
         self.signals.on_signal(event)

@@ -13,6 +13,7 @@ from mmd.quoting.neural import NeuralQuoter, QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
 from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import limit_atoms
+from mmd.trader.challenger import Challenger
 from mmd.trader.perception import Perception
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
@@ -34,6 +35,7 @@ class SymbolDesk:
         "_settings",
         "_stages",
         "book",
+        "challenger",
         "context",
         "dirty",
         "feed_lag",
@@ -80,6 +82,7 @@ class SymbolDesk:
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
         self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle))
         self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
+        self.challenger: Challenger | None = None
         self.context = QuoteContext()
         self.quote: Quote | None = None
         self.dirty = False
@@ -94,6 +97,14 @@ class SymbolDesk:
         self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
         self._horizon_seconds = bundle.card.horizon_seconds
         self.dirty = True
+
+    def challenge(self, bundle: Bundle | None, predictor: QuotePredictor | None) -> None:
+        """Watch another bundle's networks in shadow, from the rows at hand; None ends it."""
+        if bundle is None or predictor is None:
+            self.challenger = None
+            return
+        predictor.warm(self.perception.stream.ring.recent())
+        self.challenger = Challenger(self.instrument, bundle, predictor, quote_model(bundle), self._settings, self._gate_settings)
 
     # ---- market data
 
@@ -125,11 +136,15 @@ class SymbolDesk:
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
         self._stages.lap(Stage.BOOK)
+        if self.challenger is not None:
+            self.challenger.on_trade(event)
         if self.perception.on_trade(event, self.book):
             self._stepped(event.receive_ns)
 
     def invalidate(self, reason: str) -> None:
         """Nothing that the book holds may be believed any more."""
+        if self.challenger is not None:
+            self.challenger.interrupt(self.book.receive_ns)
         self.book.invalidate(reason)
         self.perception.on_book(self.book, self.book.receive_ns)
 
@@ -143,11 +158,30 @@ class SymbolDesk:
     def _stepped(self, receive_ns: int) -> None:
         self.steps += 1
         self.dirty = True
+        if self.challenger is not None:
+            self._show_challenger(receive_ns)
         if self._neural is not None and self.perception.prediction.usable:
             context = self._look()
             self._neural.rescale.observe(
                 receive_ns, context.mid_ticks, sum(self._neural.expected_move(context, self.perception.prediction))
             )
+
+    def _show_challenger(self, receive_ns: int) -> None:
+        challenger, perception, book = self.challenger, self.perception, self.book
+        assert challenger is not None
+        touch = (book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots)
+        sigma_ticks = perception.sigma_ticks(challenger.horizon_seconds)
+        challenger.on_step(receive_ns, perception.stream.features.values, perception.inventory.values, touch, sigma_ticks)
+
+    def run_challenger(self, now_ns: int) -> None:
+        """Let the challenger catch up, while no tick waits."""
+        challenger = self.challenger
+        if challenger is None:
+            return
+        if not self.book.valid:
+            challenger.interrupt(now_ns)
+            return
+        challenger.run(now_ns, self._look(), self.perception.sigma_ticks(challenger.horizon_seconds), self.quote)
 
     # ---- quotes
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from mmd.execution.hypothetical import HypotheticalQuotes
+from mmd.inference.gate import PredictionGate
 from mmd.quoting.quote import Quote
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
-from mmd.types.report import OrderLine, QuoteLine, SymbolReport, TraderReport, WatchedReport
+from mmd.types.report import OrderLine, QuoteLine, ShadowLine, SymbolReport, TraderReport, WatchedReport
 
 if TYPE_CHECKING:
     from mmd.trader.core import Trader
@@ -59,6 +61,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         limits_used=safeguards.limits_used(trader.tracker),
         watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
         signals=trader.signals.lines(now_ns),
+        shadow=tuple(line for desk in trader.desks.values() for line in shadow_lines(trader, desk)),
     )
 
 
@@ -117,6 +120,25 @@ def watched_report(watched: WatchedSymbol, now_ns: int) -> WatchedReport:
         feed_lag_ns=watched.feed_lag.lag_ns or 0,
         features=dict(zip(watched.stream.features.NAMES, watched.stream.features.values, strict=True)),
     )
+
+
+def shadow_lines(trader: Trader, desk: SymbolDesk) -> list[ShadowLine]:
+    """Champion and challenger beside each other; nothing where there is no challenger."""
+    challenger = desk.challenger
+    if challenger is None:
+        return []
+    champion = "" if trader.bundle is None else trader.bundle.card.name
+    return [
+        _shadow_line(desk.instrument.symbol, "champion", champion, challenger.champion, desk.perception.gate),
+        _shadow_line(desk.instrument.symbol, "challenger", challenger.bundle.card.name, challenger.own, challenger.gate),
+    ]
+
+
+def _shadow_line(
+    symbol: str, who: Literal["champion", "challenger"], bundle: str, quotes: HypotheticalQuotes, gate: PredictionGate | None
+) -> ShadowLine:
+    passed, refused = (0, 0) if gate is None else (gate.passed, sum(gate.refusals.values()))
+    return ShadowLine(symbol, who, bundle, quotes.quotes, quotes.fills, quotes.markouts_bps(), passed, refused)
 
 
 def predictions(desk: SymbolDesk) -> dict[str, float]:

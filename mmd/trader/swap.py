@@ -1,4 +1,4 @@
-"""Other networks for a running trader, in one event: between two ticks, for every symbol at once."""
+"""Other networks for a running trader, in service or in shadow, in one event: between two ticks, for every symbol at once."""
 
 from __future__ import annotations
 
@@ -18,4 +18,12 @@ class SwapNetworks(msgspec.Struct, frozen=True):
 
     receive_ns: int
     bundle: Bundle
+    predictors: Mapping[str, QuotePredictor]
+
+
+class ChallengeNetworks(msgspec.Struct, frozen=True):
+    """From now on watch these in shadow, beside those that serve; a bundle of None ends it."""
+
+    receive_ns: int
+    bundle: Bundle | None
     predictors: Mapping[str, QuotePredictor]

@@ -94,6 +94,20 @@ class SignalLine(msgspec.Struct, frozen=True):
     received: int
 
 
+class ShadowLine(msgspec.Struct, frozen=True):
+    """One symbol's champion or challenger: what its quotes would have done, by the same strict rule."""
+
+    symbol: str
+    who: Literal["champion", "challenger"]
+    bundle: str
+    quotes: int
+    fills: int
+    markouts_bps: dict[str, float]
+    passed: int
+    """Predictions that the gate let through."""
+    refused: int
+
+
 class TraderReport(msgspec.Struct, frozen=True):
     """The whole trader. `limits_used` maps a limit's name to the fraction of it in use."""
 
@@ -124,3 +138,4 @@ class TraderReport(msgspec.Struct, frozen=True):
     watched: tuple[WatchedReport, ...] = ()
     signals: tuple[SignalLine, ...] = ()
     funding: float = 0.0
+    shadow: tuple[ShadowLine, ...] = ()

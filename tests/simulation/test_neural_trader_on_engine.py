@@ -18,7 +18,8 @@ from mmd.mock.virtual_venue import VirtualVenue
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
 from mmd.trader.commands import OrderCommand
-from mmd.trader.swap import SwapNetworks
+from mmd.trader.swap import ChallengeNetworks, SwapNetworks
+from mmd.types.control import Timer
 from mmd.types.instrument import atoms
 from mmd.types.orders import AmendOrder, Fill, PlaceOrder, ReplaceOrder
 
@@ -202,3 +203,49 @@ def test_a_swap_early_in_a_session_falls_back_until_the_state_is_warm(bundle: Bu
     for desk in trader.desks.values():
         assert desk.perception.predictor is not None
         assert desk.perception.prediction.usable <= desk.perception.predictor.warm_enough
+
+
+def test_the_champion_s_own_copy_as_a_challenger_says_and_would_do_the_same(bundle: Bundle) -> None:
+    venue, trader = make_world(bundle)
+    venue.connect(trader)
+    venue.run(START_NS + 20 * SECOND_NS)
+    twins = {symbol: QuotePredictor(bundle) for symbol in SYMBOLS}
+    assert not trader.on_event(ChallengeNetworks(venue.now_ns, bundle, twins))
+    for symbol, desk in trader.desks.items():
+        own = desk.perception.predictor
+        assert own is not None
+        twins[symbol].restore_recurrent_state(own.recurrent_state(), own.steps)
+    venue.run(START_NS + 80 * SECOND_NS)
+    trader.on_event(Timer(venue.now_ns))
+    for symbol, desk in trader.desks.items():
+        own, challenger = desk.perception.predictor, desk.challenger
+        assert own is not None
+        assert challenger is not None
+        assert twins[symbol].steps == own.steps, "every step, in service and in shadow"
+        assert np.array_equal(twins[symbol].recurrent_state(), own.recurrent_state())
+        assert challenger.prediction.price_change == desk.perception.prediction.price_change
+        assert challenger.overflows == 0
+    lines = {(line.symbol, line.who): line for line in trader.report(venue.now_ns).shadow}
+    assert len(lines) == 4
+    for symbol in SYMBOLS:
+        champion, challenger_line = lines[symbol, "champion"], lines[symbol, "challenger"]
+        assert champion.quotes > 200
+        assert champion.fills > 0
+        assert abs(champion.quotes - challenger_line.quotes) <= 0.05 * champion.quotes
+        assert abs(champion.fills - challenger_line.fills) <= 0.3 * champion.fills + 3
+
+
+def test_a_challenger_changes_nothing_that_is_sent(bundle: Bundle) -> None:
+    outcomes = []
+    for challenged in (False, True):
+        venue, trader = make_world(bundle)
+        venue.connect(trader)
+        venue.run(START_NS + 10 * SECOND_NS)
+        if challenged:
+            trader.on_event(ChallengeNetworks(venue.now_ns, bundle, {symbol: QuotePredictor(bundle) for symbol in SYMBOLS}))
+        venue.run(START_NS + 40 * SECOND_NS)
+        report = trader.report(venue.now_ns)
+        outcomes.append((venue.checkpoint, report.quotes, report.orders_sent, report.fills))
+    assert outcomes[0] == outcomes[1]
+    trader.on_event(ChallengeNetworks(venue.now_ns, None, {}))
+    assert trader.report(venue.now_ns).shadow == ()

@@ -59,6 +59,13 @@ async def test_networks_are_swapped_and_rolled_back_while_quoting(tmp_path: Path
             assert 'mmd_networks_info{digest="' in (metrics := await answer.text())
             assert 'name="other"' in metrics
 
+        status, document = await running.ask("POST", "/models", challenger=str(SHIPPED))
+        assert (status, document["challenger"]["name"]) == (200, "quote-v1")
+        while not (shadow := (await state(running))["trader"]["shadow"]) or not shadow[1]["quotes"]:
+            assert not running.task.done()
+        assert [(line["who"], line["bundle"]) for line in shadow] == [("champion", "other"), ("challenger", "quote-v1")]
+        assert (await running.ask("POST", "/models", challenger="none"))[1]["challenger"] is None
+
         status, document = await running.ask("POST", "/models", rollback=True)
         assert (status, document["current"]["name"], document["previous"]["name"]) == (200, "quote-v1", "other")
         await quoting_on_the_network(running)
@@ -78,8 +85,8 @@ async def test_what_must_not_serve_leaves_the_old_networks_at_work(tmp_path: Pat
             ({"use": str(poisoned)}, 409, "SHA-256"),
             ({"use": "nowhere"}, 409, "no bundle at"),
             ({"rollback": True}, 409, "nothing to roll back to"),
-            ({}, 400, "say either"),
-            ({"use": "a", "rollback": True}, 400, "say either"),
+            ({}, 400, "say one of"),
+            ({"use": "a", "rollback": True}, 400, "say one of"),
         ):
             status, document = await running.ask("POST", "/models", **body)
             assert (status, why in document["error"]) == (wanted, True), document
@@ -95,7 +102,7 @@ async def test_a_daemon_without_networks_takes_none(tmp_path: Path) -> None:
         status, document = await running.ask("POST", "/models", use=str(SHIPPED))
         assert status == 409
         assert "quotes without networks" in document["error"]
-        assert (await running.ask("GET", "/models"))[1] == {"current": None, "previous": None, "swaps": 0}
+        assert (await running.ask("GET", "/models"))[1] == {"current": None, "previous": None, "challenger": None, "swaps": 0}
         await running.leave()
 
 
