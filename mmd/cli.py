@@ -12,6 +12,7 @@ from mmd.benchmark.command import bench
 from mmd.daemon.mock_command import mock
 from mmd.daemon.record_command import record
 from mmd.learning.command import train
+from mmd.learning.evaluate_command import evaluate
 from mmd.learning.models_command import models, promote
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def challenge_networks(
 app.command()(mock)
 app.command()(record)
 app.command()(train)
+app.command()(evaluate)
 app.command()(promote)
 app.add_typer(models)
 app.command()(bench)

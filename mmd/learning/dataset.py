@@ -1,8 +1,8 @@
 """Sessions, labels and their split in time into training, validation and test.
 
-Each session is cut in time: its last part is the test, the part before it validation. Rows whose horizon reaches over a cut are
-purged, and after each cut an embargo is left out. The networks' state is zeroed at the start of every segment, so segments never
-join: neither sessions, nor the parts of one session.
+Each series is cut in time: its last day is the test, the part before it validation; where it is shorter than days, the last parts
+of each session are. Rows whose horizon reaches over a cut are purged, and after each cut an embargo is left out. The networks'
+state is zeroed at the start of every segment, so segments never join: neither sessions, nor the parts of one session.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from mmd.market.feature_settings import FeatureSettings
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
+DAYS_FROM_HOURS = 36.0
+"""A longer series is one of days."""
+DAY_NS = 86_400 * SECOND_NS
 
 
 class SplitSettings(BaseModel):
@@ -74,7 +77,8 @@ class Dataset:
         """For the card: what the data was, how it was cut, and its hash."""
         split = self.split_settings
         cut = (
-            f"last {split.test_share:g} of each session's time is the test, {split.validation_share:g} before it validation; "
+            f"last day of a series of days, else last {split.test_share:g} of each session's time, is the test, "
+            f"{split.validation_share:g} before it validation; "
             f"purged {self.label_settings.horizon_seconds:g} s, embargo {split.embargo_seconds:g} s"
         )
         sizes = {f"rows.{part}": str(self.rows(part)) for part in PARTS}
@@ -99,18 +103,18 @@ def build_dataset(
     described: dict[str, list[str]] = {}
     for source in sources:
         sessions = load_rows(source, label_settings.horizon_seconds, feature_settings).sessions
-        for session in sessions:
+        for session, cuts in zip(sessions, cut_series(sessions, label_settings, split_settings), strict=True):
             session.add_to(digest)
             labels = make_labels(session, label_settings)
-            for name, (start, stop) in cut(session, label_settings, split_settings).items():
+            for name, (start, stop) in cuts.items():
                 if stop > start:
                     parts[name].append(Part(session, labels, start, stop))
         described.setdefault(source.series, []).append(source.describe)
         if on_source is not None:
             on_source(source, sum(session.rows for session in sessions))
-    for name, cuts in parts.items():
-        digest.update(f"{name}:{[(part.start, part.stop) for part in cuts]}".encode())
-        if not cuts:
+    for name, chosen in parts.items():
+        digest.update(f"{name}:{[(part.start, part.stop) for part in chosen]}".encode())
+        if not chosen:
             raise ValueError(f"the data has no rows for {name}: sessions are too short for the split ({split_settings})")
     return Dataset(
         parts=parts,
@@ -121,12 +125,40 @@ def build_dataset(
     )
 
 
-def cut(session: Session, label_settings: LabelSettings, split: SplitSettings) -> dict[str, tuple[int, int]]:
-    """First and last-plus-one row of each split; equal where a split has none."""
-    times = session.receive_ns
-    begin, end = int(times[0]), int(times[-1])
+Cuts = dict[str, tuple[int, int]]
+"""First and last-plus-one row of each split; equal where a split has none."""
+
+
+def cut_series(sessions: Sequence[Session], label_settings: LabelSettings, split: SplitSettings) -> list[Cuts]:
+    """Walk-forward: where a series is longer than `DAYS_FROM_HOURS`, its last day (UTC) is the test and validation the last share
+    of the quoted time before it. In a shorter one each session is cut by itself, see `cut`.
+    """
+    times = [(int(session.receive_ns[0]), int(session.receive_ns[-1])) for session in sessions]
+    if not times or times[-1][1] - times[0][0] <= DAYS_FROM_HOURS * 3_600 * SECOND_NS:
+        return [cut(session, label_settings, split) for session in sessions]
+    test_ns = times[-1][1] // DAY_NS * DAY_NS
+    before = [(begin, min(end, test_ns)) for begin, end in times if begin < test_ns]
+    left = sum(end - begin for begin, end in before) * split.validation_share
+    validation_ns = test_ns
+    for begin, end in reversed(before):
+        validation_ns = max(begin, end - round(left))
+        left -= end - validation_ns
+        if left < 1:
+            break
+    return [_cut_at(session, validation_ns, test_ns, label_settings, split) for session in sessions]
+
+
+def cut(session: Session, label_settings: LabelSettings, split: SplitSettings) -> Cuts:
+    """The last shares of the session's own time."""
+    begin, end = int(session.receive_ns[0]), int(session.receive_ns[-1])
     test_ns = end - round((end - begin) * split.test_share)
     validation_ns = test_ns - round((end - begin) * split.validation_share)
+    return _cut_at(session, validation_ns, test_ns, label_settings, split)
+
+
+def _cut_at(session: Session, validation_ns: int, test_ns: int, label_settings: LabelSettings, split: SplitSettings) -> Cuts:
+    times = session.receive_ns
+    begin, end = int(times[0]), int(times[-1])
     horizon_ns = round(label_settings.horizon_seconds * SECOND_NS)
     embargo_ns = round(split.embargo_seconds * SECOND_NS)
 
@@ -138,7 +170,7 @@ def cut(session: Session, label_settings: LabelSettings, split: SplitSettings) -
         return start, max(start, row(until_ns))
 
     return {
-        TRAIN: span(begin, validation_ns - horizon_ns),
-        VALIDATION: span(validation_ns + embargo_ns, test_ns - horizon_ns),
+        TRAIN: span(begin, min(validation_ns, end) - horizon_ns),
+        VALIDATION: span(validation_ns + embargo_ns, min(test_ns, end) - horizon_ns),
         TEST: span(test_ns + embargo_ns, end - horizon_ns),
     }

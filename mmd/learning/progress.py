@@ -47,3 +47,36 @@ class Bar:
             f"epoch {record.epoch}: loss {train:.4f}, validation {validation:.4f}, price IC {record.price_ic:+.4f}{best}",
             highlight=False,
         )
+
+
+class RowBar:
+    """Rows that are done, on standard error while it is entered."""
+
+    def __init__(self, stage: str, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed} rows"),
+            TimeElapsedColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._task = self._progress.add_task(stage, total=None)
+
+    def __enter__(self) -> RowBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def on_total(self, rows: int) -> None:
+        """So many rows are to be done."""
+        self._progress.update(self._task, total=rows)
+
+    def on_rows(self, rows: int) -> None:
+        """So many more are done."""
+        self._progress.advance(self._task, rows)
+
+    def on_stage(self, text: str) -> None:
+        """What comes now."""
+        self._progress.update(self._task, description=text)

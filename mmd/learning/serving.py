@@ -1,0 +1,58 @@
+"""Sessions through a bundle as it serves: the predictor that trades, row by row from a zero state, at flat inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmd.inference.predictor import QuotePredictor
+from mmd.learning.labels import spread_in_sigma
+from mmd.learning.sessions import Floats, Session
+
+ROWS_PER_REPORT = 20_000
+
+
+@dataclass(frozen=True)
+class ServedSession:
+    """What each head said at each row; NaN for the rows with which the state was warmed, since nobody quotes on those."""
+
+    session: Session
+    price_change: Floats
+    """sigma over H."""
+    spread_place: Floats
+    position: Floats
+
+    @property
+    def price_change_bps(self) -> Floats:
+        """Predicted change of the mid over H, basis points of the mid."""
+        return self.price_change * bps_per_sigma(self.session)
+
+    def spread_bps(self, spread_min: float, spread_max: float) -> Floats:
+        """Full spread, basis points of the mid."""
+        return spread_in_sigma(self.spread_place, spread_min, spread_max) * bps_per_sigma(self.session)
+
+
+def bps_per_sigma(session: Session) -> Floats:
+    """One sigma over H, basis points of the mid."""
+    return np.asarray(1e4 * session.sigma_ticks / session.mid_ticks)
+
+
+def serve_session(predictor: QuotePredictor, session: Session, on_rows: Callable[[int], None] | None = None) -> ServedSession:
+    """Leaves the predictor reset. `on_rows` hears of every so many more rows that are done."""
+    predictor.reset()
+    predictor.inventory[:] = 0.0
+    market, step, warm = predictor.market, predictor.step, predictor.card.steps
+    answers = np.full((session.rows, 3), np.nan)
+    for start in range(0, session.rows, ROWS_PER_REPORT):
+        rows = np.asarray(session.market[start : start + ROWS_PER_REPORT])
+        for index, row in enumerate(rows, start):
+            market[:] = row
+            step()
+            if index >= warm:
+                answers[index] = predictor.price_change, predictor.optimal_spread, predictor.position_signal
+        if on_rows is not None:
+            on_rows(len(rows))
+    predictor.reset()
+    return ServedSession(session, answers[:, 0], answers[:, 1], answers[:, 2])
