@@ -149,20 +149,19 @@ def test_wrong_settings_are_named_and_nothing_starts(tmp_path: Path) -> None:
     assert mmd("run", "--set", "nonsense", folder=tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize(("mode", "why"), [("paper", "no matcher behind paper mode"), ("live", "promoted model bundle")])
-def test_modes_that_would_spend_real_money_are_refused_and_not_advertised(tmp_path: Path, mode: str, why: str) -> None:
+def test_real_money_needs_a_second_word_and_is_not_advertised(tmp_path: Path) -> None:
     keys = {"MMD_EXCHANGE__API_KEY": "K1", "MMD_EXCHANGE__API_SECRET": "S1"}
     for answer in (
-        mmd("run", folder=tmp_path, MMD_MODE=mode, **keys),
-        mmd("run", "--set", f"mode={mode}", folder=tmp_path, **keys),
+        mmd("run", folder=tmp_path, MMD_MODE="live", **keys),
+        mmd("run", "--set", "mode=live", folder=tmp_path, **keys),
+        mmd("run", folder=tmp_path, MMD_EXCHANGE__PROFILE="live", MMD_EXCHANGE__LIVE_CONFIRMATION="yes", **keys),
     ):
         assert answer.returncode == 1
-        assert f"mode '{mode}' is refused" in answer.stderr
-        assert why in answer.stderr
-        assert "Set mode to mock" in answer.stderr
+        assert "needs a second setting: exchange.live_confirmation" in answer.stderr
+        assert "To look without risk use mode paper, testnet or demo" in answer.stderr
         assert "Traceback" not in answer.stderr
     assert not list(tmp_path.iterdir())
-    assert f"MODE={mode}" not in mmd("run", "--help", folder=tmp_path).stdout
+    assert "MODE=live" not in mmd("run", "--help", folder=tmp_path).stdout
 
 
 def test_without_keys_or_venue_it_says_what_to_set(tmp_path: Path) -> None:
