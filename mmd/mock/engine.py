@@ -26,6 +26,7 @@ from mmd.mock.engine_events import (
     OrderType,
     Refusal,
     ReplaceResult,
+    SelfTradePrevention,
     TimeInForce,
     TradePrint,
     report,
@@ -53,6 +54,7 @@ __all__ = [
     "OrderType",
     "Refusal",
     "ReplaceResult",
+    "SelfTradePrevention",
     "SnapshotError",
     "TimeInForce",
     "TradePrint",
@@ -345,6 +347,7 @@ class MatchingEngine:
                     for book in self._books.values()
                 },
                 [account.state() for account in self._accounts.values()],
+                self._matcher.last_prevented_match_id,
             )
         )
 
@@ -370,6 +373,7 @@ class MatchingEngine:
                 f"the snapshot holds {', '.join(sorted(unlisted))}, which the exchange does not list: list them too"
             )
         engine._matcher.last_order_id = state.last_order_id
+        engine._matcher.last_prevented_match_id = state.last_prevented_match_id
         engine._matcher.settlement.fees_collected.update(state.fees_collected)
         for account_state in state.accounts:
             account = Account.of_state(account_state, history_limit)

@@ -10,11 +10,12 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from mmd.mock.engine_events import BACKGROUND, DepthChanges, Order
+from mmd.mock.engine_events import BACKGROUND, DepthChanges, Order, SelfTradePrevention
 from mmd.types.market import Level, Side
 
 BookFill = tuple[Order, int, int]
-"""The resting order, the price in ticks (its price) and the lots that traded."""
+"""The resting order, the price in ticks (its price) and the lots that traded; 0 lots where it left the book so as not to trade."""
+_EXPIRE_TAKER = SelfTradePrevention.EXPIRE_TAKER
 
 
 class PriceLevel:
@@ -113,6 +114,11 @@ class Book:
         side.levels[order.price_ticks].lots -= lots
         self._changed(side, order.price_ticks)
 
+    def first(self, side: Side) -> Order | None:
+        """The resting order of a side that would trade next."""
+        level = next(self.side(side).best_first(1), None)
+        return None if level is None else next(iter(level.orders.values()))
+
     def crosses(self, side: Side, price_ticks: int) -> bool:
         """Whether an order of `side` at this price would trade now."""
         best = self.side(side.opposite).best_ticks()
@@ -120,22 +126,28 @@ class Book:
             return False
         return price_ticks >= best if side is Side.BUY else price_ticks <= best
 
-    def reachable(self, side: Side, limit_ticks: int | None, account: str) -> Iterator[Level]:
-        """Price and lots of each resting order that a taker of `side` would meet, in order, up to one of its own account."""
+    def reachable(
+        self, side: Side, limit_ticks: int | None, account: str, prevention: SelfTradePrevention = _EXPIRE_TAKER
+    ) -> Iterator[Level]:
+        """Price and lots of each resting order that a taker of `side` would trade with, in order, as `match` would."""
         opposite = self.side(side.opposite)
         for level in opposite.best_first():
             if limit_ticks is not None and level.price_ticks * opposite.sign < limit_ticks * opposite.sign:
                 return
             for order in level.orders.values():
-                if account != BACKGROUND and order.account == account:
-                    return
+                if account != BACKGROUND and order.account == account and prevention is not SelfTradePrevention.NONE:
+                    if prevention.expires_taker:
+                        return
+                    continue
                 yield level.price_ticks, order.lots - order.executed_lots
 
-    def match(self, side: Side, limit_ticks: int | None, lots: int, account: str) -> tuple[list[BookFill], bool]:
+    def match(
+        self, side: Side, limit_ticks: int | None, lots: int, account: str, prevention: SelfTradePrevention = _EXPIRE_TAKER
+    ) -> tuple[list[BookFill], bool]:
         """Trade up to `lots` against the other side, best price first, oldest order first; a limit of None takes any price.
 
-        The resting orders' `executed_lots` grow, and those that are filled leave the book. The second value says that an
-        order of the same account stood next in line: the match ends before it.
+        The resting orders' `executed_lots` grow, and those that are filled leave the book. So do resting orders of the same
+        account where `prevention` expires makers. The second value says that the match ended at such an order.
         """
         opposite = self.side(side.opposite)
         keys, sign = opposite.keys, opposite.sign
@@ -146,7 +158,7 @@ class Book:
                 break
             level = opposite.levels[keys[-1] * sign]
             fills_before = len(fills)
-            lots, blocked = _match_level(level, lots, account, fills)
+            lots, blocked = _match_level(level, lots, account, prevention, fills)
             if len(fills) > fills_before:
                 if not level.orders:
                     opposite.drop_level(level.price_ticks)
@@ -173,14 +185,22 @@ class Book:
         side.changed.add(price_ticks)
 
 
-def _match_level(level: PriceLevel, lots: int, account: str, fills: list[BookFill]) -> tuple[int, bool]:
+def _match_level(
+    level: PriceLevel, lots: int, account: str, prevention: SelfTradePrevention, fills: list[BookFill]
+) -> tuple[int, bool]:
     """Trade at one level; returns the lots left over and whether an order of the same account ended the match."""
     orders, price_ticks = level.orders, level.price_ticks
     while lots and orders:
         resting = next(iter(orders.values()))
-        if account != BACKGROUND and resting.account == account:
-            return lots, True
         remaining = resting.lots - resting.executed_lots
+        if account != BACKGROUND and resting.account == account and prevention is not SelfTradePrevention.NONE:
+            if prevention.expires_makers:
+                del orders[resting.order_id]
+                level.lots -= remaining
+                fills.append((resting, price_ticks, 0))
+            if prevention.expires_taker:
+                return lots, True
+            continue
         traded = remaining if remaining <= lots else lots
         resting.executed_lots += traded
         if traded == remaining:

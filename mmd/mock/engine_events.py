@@ -41,6 +41,25 @@ class TimeInForce(Enum):
     FOK = "FOK"
 
 
+class SelfTradePrevention(Enum):
+    """What happens where an order meets one of its own account: the taker's mode decides."""
+
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+    @property
+    def expires_makers(self) -> bool:
+        """Whether the resting order goes."""
+        return self in (SelfTradePrevention.EXPIRE_MAKER, SelfTradePrevention.EXPIRE_BOTH)
+
+    @property
+    def expires_taker(self) -> bool:
+        """Whether the incoming order goes."""
+        return self in (SelfTradePrevention.EXPIRE_TAKER, SelfTradePrevention.EXPIRE_BOTH)
+
+
 class ExecutionType:
     """Binance's `x` of an order report."""
 
@@ -68,6 +87,7 @@ class NewOrder(msgspec.Struct, frozen=True, gc=False):
     lots: int
     quote_atoms: int = 0
     client_order_id: str = ""
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.EXPIRE_TAKER
 
 
 class Order(msgspec.Struct, gc=False):
@@ -91,6 +111,10 @@ class Order(msgspec.Struct, gc=False):
     quote_atoms: int = 0
     """quoteOrderQty of a MARKET order, 0 of every other."""
     amends: int = 0
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.EXPIRE_TAKER
+    prevented_lots: int = 0
+    """What expired so as not to trade with an order of the same account."""
+    prevented_match_id: int = -1
 
     @property
     def remaining_lots(self) -> int:
@@ -141,6 +165,18 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
     trade: AccountTrade | None
     time_ns: int
     reject_reason: str = "NONE"
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.EXPIRE_TAKER
+    prevention: PreventedMatch | None = None
+
+
+class PreventedMatch(msgspec.Struct, frozen=True, gc=False):
+    """An order that met one of its own account, seen from one of the two: what of it expired, and who the other was."""
+
+    match_id: int
+    prevented_lots: int
+    counter_order_id: int
+    counter_lots: int
+    price_ticks: int
 
 
 class TradePrint(msgspec.Struct, frozen=True, gc=False):
@@ -221,6 +257,7 @@ def report(
     client_order_id: str = "",
     original_client_order_id: str = "",
     reject_reason: str = "NONE",
+    prevention: PreventedMatch | None = None,
 ) -> OrderReport:
     """The report of an order as it is now, under `client_order_id` if one is given."""
     return OrderReport(
@@ -243,4 +280,6 @@ def report(
         trade,
         time_ns,
         reject_reason,
+        order.self_trade_prevention,
+        prevention,
     )

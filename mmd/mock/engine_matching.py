@@ -15,6 +15,7 @@ from mmd.mock.engine_events import (
     Order,
     OrderReport,
     OrderType,
+    PreventedMatch,
     Refusal,
     TimeInForce,
     TradePrint,
@@ -38,6 +39,7 @@ class Matcher:
         self.background: dict[int, Order] = {}
         """Resting orders of the background, by order id."""
         self.last_order_id = 0
+        self.last_prevented_match_id = 0
 
     def place(self, new: NewOrder, now_ns: int) -> tuple[Order, list[EngineEvent]]:
         """Place an account's order that has passed the filters. Raises `Refusal` -2010, or LOT_SIZE for a quoteOrderQty."""
@@ -67,6 +69,8 @@ class Matcher:
             now_ns,
             now_ns,
             new.quote_atoms,
+            0,
+            new.self_trade_prevention,
         )
         cost_atoms = market_cost(book, instrument, order) if limit_ticks is None else 0
         asset = self.settlement.reserve(order, instrument, cost_atoms)
@@ -123,8 +127,11 @@ class Matcher:
         """Trade an incoming order as far as it goes, appending its events. True where its own account's order stopped it."""
         book, instrument = self.books[order.symbol], self.instruments[order.symbol]
         side, is_buy, order_id = order.side, order.side is Side.BUY, order.order_id
-        fills, blocked = book.match(side, limit_ticks, order.lots - order.executed_lots, order.account)
+        fills, blocked = book.match(side, limit_ticks, order.lots - order.executed_lots, order.account, order.self_trade_prevention)
         for resting, price_ticks, lots in fills:
+            if not lots:
+                self._expire_maker(resting, order, now_ns, events, touched)
+                continue
             order.executed_lots += lots
             trade_id = book.last_trade_id = book.last_trade_id + 1
             book.last_price_ticks = price_ticks
@@ -141,6 +148,36 @@ class Matcher:
                 self._forget_filled(resting)
         return blocked
 
+    def _expire_maker(self, resting: Order, taker: Order, now_ns: int, events: list[EngineEvent], touched: TouchedBalances) -> None:
+        """End a resting order, which has left the book, so that it does not trade with one of its own account."""
+        self.last_prevented_match_id += 1
+        taker_lots = taker.remaining_lots
+        resting.prevented_lots = resting.remaining_lots
+        resting.prevented_match_id = self.last_prevented_match_id
+        touched.note(resting.account, self.close(resting, OrderStatus.EXPIRED_IN_MATCH, now_ns))
+        prevention = PreventedMatch(
+            resting.prevented_match_id, resting.prevented_lots, taker.order_id, taker_lots, resting.price_ticks
+        )
+        events.append(report(resting, ExecutionType.TRADE_PREVENTION, now_ns, prevention=prevention))
+
+    def _expire_taker(self, order: Order, now_ns: int, events: list[EngineEvent]) -> None:
+        """End an incoming order that met one of its own account, the first that now stands (or just stood) against it."""
+        self.last_prevented_match_id += 1
+        order.prevented_lots = order.remaining_lots
+        order.prevented_match_id = self.last_prevented_match_id
+        self.close(order, OrderStatus.EXPIRED_IN_MATCH, now_ns)
+        counter_id, counter_lots, price_ticks = -1, 0, 0
+        for event in reversed(events):
+            if isinstance(event, OrderReport) and event.prevention is not None:
+                counter_id, counter_lots, price_ticks = event.order_id, event.prevention.prevented_lots, event.price_ticks
+                break
+        else:
+            resting = self.books[order.symbol].first(order.side.opposite)
+            if resting is not None:
+                counter_id, counter_lots, price_ticks = resting.order_id, resting.remaining_lots, resting.price_ticks
+        prevention = PreventedMatch(order.prevented_match_id, order.prevented_lots, counter_id, counter_lots, price_ticks)
+        events.append(report(order, ExecutionType.TRADE_PREVENTION, now_ns, prevention=prevention))
+
     def close(self, order: Order, status: OrderStatus, now_ns: int) -> str:
         """End an account's order that is not in the book any more: free what it still locks. Returns the asset of the lock."""
         asset = self.settlement.release(order, self.instruments[order.symbol], order.remaining_lots)
@@ -153,8 +190,7 @@ class Matcher:
         if order.executed_lots == order.lots:
             self._forget_filled(order)
         elif blocked:
-            self.close(order, OrderStatus.EXPIRED_IN_MATCH, now_ns)
-            events.append(report(order, ExecutionType.TRADE_PREVENTION, now_ns))
+            self._expire_taker(order, now_ns, events)
         elif order.order_type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
             self.close(order, OrderStatus.EXPIRED, now_ns)
             events.append(report(order, ExecutionType.EXPIRED, now_ns))
@@ -171,7 +207,7 @@ class Matcher:
 def fillable_lots(book: Book, order: Order, limit_ticks: int | None) -> int:
     """Lots that an order would trade now, at most all of it."""
     available = 0
-    for _, lots in book.reachable(order.side, limit_ticks, order.account):
+    for _, lots in book.reachable(order.side, limit_ticks, order.account, order.self_trade_prevention):
         available += lots
         if available >= order.lots:
             return order.lots
@@ -181,7 +217,7 @@ def fillable_lots(book: Book, order: Order, limit_ticks: int | None) -> int:
 def market_cost(book: Book, instrument: Instrument, order: Order) -> int:
     """Quote atoms that the fills of a market order would amount to now."""
     remaining, cost = order.lots, 0
-    for price_ticks, lots in book.reachable(order.side, None, order.account):
+    for price_ticks, lots in book.reachable(order.side, None, order.account, order.self_trade_prevention):
         traded = min(lots, remaining)
         cost += price_ticks * traded
         remaining -= traded
@@ -197,7 +233,7 @@ def lots_for_quote(book: Book, instrument: Instrument, new: NewOrder) -> int:
     Raises `Refusal`: -2010 where there is nothing to trade with, LOT_SIZE where the amount makes no tradable quantity.
     """
     remaining_atoms, total, unit_atoms = new.quote_atoms, 0, 0
-    for price_ticks, lots in book.reachable(new.side, None, new.account):
+    for price_ticks, lots in book.reachable(new.side, None, new.account, new.self_trade_prevention):
         unit_atoms = price_ticks * instrument.notional_atoms
         traded = min(lots, remaining_atoms // unit_atoms)
         total += traded
@@ -234,4 +270,5 @@ def rejection(new: NewOrder, refusal: Refusal, now_ns: int) -> OrderReport:
         None,
         now_ns,
         reasons.get(refusal.message, "NONE"),
+        new.self_trade_prevention,
     )

@@ -49,6 +49,7 @@ class EngineState(msgspec.Struct, frozen=True):
     fees_collected: dict[str, int]
     symbols: dict[str, SymbolState]
     accounts: list[AccountState]
+    last_prevented_match_id: int = 0
 
 
 def encode(state: EngineState) -> bytes:

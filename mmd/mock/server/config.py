@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mmd.mock.engine import SelfTradePrevention
+
 
 class RateLimits(BaseModel):
     """What the venue allows, in calendar-aligned intervals. Weight and requests per address, orders per account."""
@@ -58,6 +60,9 @@ class MockConfig(BaseModel):
     )
     taker_fee: Decimal = Field(
         default=Decimal("0.0005"), description="fee of the taker as a fraction of what it receives", lt=1, gt=-1
+    )
+    self_trade_prevention: SelfTradePrevention = Field(
+        default=SelfTradePrevention.NONE, description="what happens where an order without a mode of its own meets its own account"
     )
     market: Literal["simulated", "none"] = Field(default="simulated", description="who trades beside the accounts")
     min_spread_ticks: int = Field(default=1, description="least spread of the simulated participants, ticks", ge=1)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mmd.mock.engine import SelfTradePrevention
 from mmd.mock.engine_filters import MAX_NOTIONAL_ATOMS, MAX_NUM_ORDER_AMENDS, MAX_NUM_ORDERS, PERCENT_PRICE_FACTOR
-from mmd.mock.server.order_replies import SELF_TRADE_PREVENTION
 from mmd.mock.server.rate_limits import RateLimitLine, limit_lines
 from mmd.mock.server.venue import Venue
 from mmd.types.instrument import Instrument, atoms_text, fixed_point
@@ -43,8 +43,8 @@ class SymbolInfo(msgspec.Struct, frozen=True, kw_only=True):
     filters: list[dict[str, object]]
     permissions: tuple[str, ...] = ()
     permissionSets: tuple[tuple[str, ...], ...] = (("SPOT",),)
-    defaultSelfTradePreventionMode: str = SELF_TRADE_PREVENTION
-    allowedSelfTradePreventionModes: tuple[str, ...] = (SELF_TRADE_PREVENTION,)
+    defaultSelfTradePreventionMode: str
+    allowedSelfTradePreventionModes: tuple[str, ...] = tuple(mode.value for mode in SelfTradePrevention)
 
 
 class ExchangeInfo(msgspec.Struct, frozen=True):
@@ -69,6 +69,7 @@ def _symbol_info(venue: Venue, instrument: Instrument) -> SymbolInfo:
         baseAsset=instrument.base_asset,
         quoteAsset=instrument.quote_asset,
         filters=_filters(venue, instrument),
+        defaultSelfTradePreventionMode=venue.config.self_trade_prevention.value,
     )
 
 

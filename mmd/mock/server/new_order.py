@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from decimal import Decimal
 
-from mmd.mock.engine import NewOrder, OrderType, TimeInForce
+from mmd.mock.engine import NewOrder, OrderType, SelfTradePrevention, TimeInForce
 from mmd.mock.server import errors
 from mmd.mock.server.errors import WireError
 from mmd.mock.server.operations import Caller, names
-from mmd.mock.server.order_replies import SELF_TRADE_PREVENTION
 from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.venue import Venue
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument, InstrumentError
@@ -47,16 +46,35 @@ def parse_new_order(venue: Venue, caller: Caller, parameters: Parameters) -> New
     for name in _UNWANTED:
         if name in parameters:
             raise errors.unwanted_parameter(name)
-    mode = parameters.optional("selfTradePreventionMode")
-    if mode not in (None, SELF_TRADE_PREVENTION):
-        raise WireError(-1013, "This symbol does not allow the specified self-trade prevention mode.")
+    prevention = _prevention(venue, parameters)
     time_in_force = _time_in_force(parameters, order_type)
     price_ticks = _price_ticks(instrument, parameters, order_type)
     lots, quote_atoms = _quantity(instrument, parameters, order_type)
     client_order_id = parameters.client_order_id("newClientOrderId") or generated_id()
     return NewOrder(
-        caller.account, symbol, Side[side_text], order_type, time_in_force, price_ticks, lots, quote_atoms, client_order_id
+        caller.account,
+        symbol,
+        Side[side_text],
+        order_type,
+        time_in_force,
+        price_ticks,
+        lots,
+        quote_atoms,
+        client_order_id,
+        prevention,
     )
+
+
+def _prevention(venue: Venue, parameters: Parameters) -> SelfTradePrevention:
+    text = parameters.optional("selfTradePreventionMode")
+    if text is None:
+        return venue.config.self_trade_prevention
+    try:
+        return SelfTradePrevention(text)
+    except ValueError as error:
+        if text in ("DECREMENT", "TRANSFER"):
+            raise WireError(-1013, "This symbol does not allow the specified self-trade prevention mode.") from error
+        raise errors.bad_value("selfTradePreventionMode") from error
 
 
 def _order_type(text: str) -> OrderType:

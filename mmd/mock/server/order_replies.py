@@ -12,8 +12,6 @@ from mmd.types.instrument import atoms_text
 from mmd.types.market import Side
 
 NS_PER_MS = 1_000_000
-SELF_TRADE_PREVENTION = "EXPIRE_TAKER"
-"""Orders of one account never match each other: the newer one expires."""
 _NO_LIST = -1
 _ZERO = "0.00000000"
 
@@ -42,6 +40,8 @@ class OrderResult(OrderAck, frozen=True):
     side: str
     workingTime: int
     selfTradePreventionMode: str
+    preventedMatchId: int | msgspec.UnsetType = msgspec.UNSET
+    preventedQuantity: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class FillLine(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class FillLine(msgspec.Struct, frozen=True):
     tradeId: int
 
 
-class OrderFull(OrderResult, frozen=True):
+class OrderFull(OrderResult, frozen=True, kw_only=True):
     """newOrderRespType=FULL."""
 
     fills: list[FillLine]
@@ -104,6 +104,8 @@ class OrderLine(msgspec.Struct, frozen=True):
     workingTime: int
     origQuoteOrderQty: str
     selfTradePreventionMode: str
+    preventedMatchId: int | msgspec.UnsetType = msgspec.UNSET
+    preventedQuantity: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AmendedOrder(msgspec.Struct, frozen=True):
@@ -175,7 +177,8 @@ def placed_reply(text: SymbolTexts, order: Order, events: Iterable[EngineEvent],
         order.order_type.value,
         order.side.name,
         order.created_ns // NS_PER_MS,
-        SELF_TRADE_PREVENTION,
+        order.self_trade_prevention.value,
+        *_prevented(text, order),
     )
     if response_type == "RESULT":
         return result
@@ -206,7 +209,7 @@ def cancel_reply(text: SymbolTexts, order: Order, cancel_id: str) -> CancelReply
         order.time_in_force.value,
         order.order_type.value,
         order.side.name,
-        SELF_TRADE_PREVENTION,
+        order.self_trade_prevention.value,
     )
 
 
@@ -233,7 +236,8 @@ def order_line(text: SymbolTexts, order: Order) -> OrderLine:
         True,
         created,
         atoms_text(order.quote_atoms),
-        SELF_TRADE_PREVENTION,
+        order.self_trade_prevention.value,
+        *_prevented(text, order),
     )
 
 
@@ -256,7 +260,7 @@ def amend_reply(text: SymbolTexts, order: Order, original_client_order_id: str, 
         order.order_type.value,
         order.side.name,
         order.created_ns // NS_PER_MS,
-        SELF_TRADE_PREVENTION,
+        order.self_trade_prevention.value,
     )
     return AmendReply(order.updated_ns // NS_PER_MS, execution_id, amended)
 
@@ -278,6 +282,11 @@ def trade_line(text: SymbolTexts, trade: AccountTrade) -> TradeLine:
         trade.is_maker,
         True,
     )
+
+
+def _prevented(text: SymbolTexts, order: Order) -> tuple[int, str] | tuple[()]:
+    """The two fields that only an order has that expired so as not to trade with its own account."""
+    return (order.prevented_match_id, text.quantity(order.prevented_lots)) if order.prevented_lots else ()
 
 
 def _trades_of(order: Order, events: Iterable[EngineEvent]) -> Sequence[AccountTrade]:

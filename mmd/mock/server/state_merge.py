@@ -28,14 +28,15 @@ class _Account:
         self.free = free
         self.locked = locked
         self.orders: dict[str, dict[int, Order]] = {}
-        self.trades: dict[str, dict[int, AccountTrade]] = {}
+        # An account that traded with itself has the same trade twice, once for each order.
+        self.trades: dict[str, dict[tuple[int, int], AccountTrade]] = {}
 
     @classmethod
     def of(cls, state: AccountState) -> _Account:
         account = cls(state.name, dict(state.free), dict(state.locked))
         for symbol, index in state.indexes.items():
             account.orders[symbol] = {order.order_id: order for order in (*index.closed, *index.live)}
-            account.trades[symbol] = {trade.trade_id: trade for trade in index.trades}
+            account.trades[symbol] = {(trade.trade_id, trade.order_id): trade for trade in index.trades}
         return account
 
     def state(self) -> AccountState:
@@ -54,7 +55,7 @@ def merge(state: EngineState, records: Iterable[JournalRecord], *, after_crash: 
     """The engine's state after these records; `after_crash` moves every id counter beyond what may have been used unrecorded."""
     accounts = {account.name: _Account.of(account) for account in state.accounts}
     fees = dict(state.fees_collected)
-    last_order_id = state.last_order_id
+    last_order_id, last_prevented_id = state.last_order_id, state.last_prevented_match_id
     last_trade_ids = {symbol: counters.last_trade_id for symbol, counters in state.symbols.items()}
     for record in records:
         for order in record.orders:
@@ -63,8 +64,9 @@ def merge(state: EngineState, records: Iterable[JournalRecord], *, after_crash: 
             orders.pop(order.order_id, None)
             orders[order.order_id] = order
             last_order_id = max(last_order_id, order.order_id)
+            last_prevented_id = max(last_prevented_id, order.prevented_match_id)
         for trade in record.trades:
-            accounts[trade.account].trades.setdefault(trade.symbol, {})[trade.trade_id] = trade
+            accounts[trade.account].trades.setdefault(trade.symbol, {})[trade.trade_id, trade.order_id] = trade
             fees[trade.fee_asset] = fees.get(trade.fee_asset, 0) + trade.fee_atoms
             last_trade_ids[trade.symbol] = max(last_trade_ids[trade.symbol], trade.trade_id)
         for name, balances in record.balances.items():
@@ -76,4 +78,5 @@ def merge(state: EngineState, records: Iterable[JournalRecord], *, after_crash: 
         symbol: SymbolState(counters.update_id + margin, last_trade_ids[symbol] + margin, counters.last_price_ticks)
         for symbol, counters in state.symbols.items()
     }
-    return EngineState(state.version, last_order_id + margin, fees, symbols, [account.state() for account in accounts.values()])
+    states = [account.state() for account in accounts.values()]
+    return EngineState(state.version, last_order_id + margin, fees, symbols, states, last_prevented_id)

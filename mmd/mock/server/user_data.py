@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from mmd.mock.engine import BalancesChanged, BalanceTransferred, EngineEvent, MatchingEngine, OrderReport
 from mmd.mock.server.market_events import SymbolTexts
-from mmd.mock.server.order_replies import NS_PER_MS, SELF_TRADE_PREVENTION
+from mmd.mock.server.order_replies import NS_PER_MS
 from mmd.types.instrument import atoms_text
 
 _ZERO = "0.00000000"
@@ -54,6 +54,15 @@ class ExecutionReportEvent(msgspec.Struct, frozen=True):
     quote_order_quantity: str = msgspec.field(name="Q")
     working_time: int = msgspec.field(name="W")
     self_trade_prevention: str = msgspec.field(name="V")
+    prevented_match_id: int | msgspec.UnsetType = msgspec.field(name="v", default=msgspec.UNSET)
+    prevented_quantity: str | msgspec.UnsetType = msgspec.field(name="A", default=msgspec.UNSET)
+    last_prevented_quantity: str | msgspec.UnsetType = msgspec.field(name="B", default=msgspec.UNSET)
+    trade_group_id: int | msgspec.UnsetType = msgspec.field(name="u", default=msgspec.UNSET)
+    counter_order_id: int | msgspec.UnsetType = msgspec.field(name="U", default=msgspec.UNSET)
+    counter_symbol: str | msgspec.UnsetType = msgspec.field(name="Cs", default=msgspec.UNSET)
+    prevented_execution_quantity: str | msgspec.UnsetType = msgspec.field(name="pl", default=msgspec.UNSET)
+    prevented_execution_price: str | msgspec.UnsetType = msgspec.field(name="pL", default=msgspec.UNSET)
+    prevented_execution_quote: str | msgspec.UnsetType = msgspec.field(name="pY", default=msgspec.UNSET)
 
 
 class BalanceLine(msgspec.Struct, frozen=True):
@@ -186,9 +195,29 @@ class UserDataHub:
                 last_quote=text.quote_amount(trade.price_ticks, trade.lots) if trade else _ZERO,
                 quote_order_quantity=atoms_text(report.quote_atoms),
                 working_time=report.created_ns // NS_PER_MS,
-                self_trade_prevention=SELF_TRADE_PREVENTION,
+                self_trade_prevention=report.self_trade_prevention.value,
+                **_prevention_fields(text, report),
             )
         )
+
+
+def _prevention_fields(text: SymbolTexts, report: OrderReport) -> dict[str, Any]:
+    """What only a TRADE_PREVENTION report tells."""
+    prevention = report.prevention
+    if prevention is None:
+        return {}
+    lots = min(prevention.prevented_lots, prevention.counter_lots)
+    return {
+        "prevented_match_id": prevention.match_id,
+        "prevented_quantity": text.quantity(prevention.prevented_lots),
+        "last_prevented_quantity": text.quantity(prevention.prevented_lots),
+        "trade_group_id": -1,
+        "counter_order_id": prevention.counter_order_id,
+        "counter_symbol": report.symbol,
+        "prevented_execution_quantity": text.quantity(lots),
+        "prevented_execution_price": text.price(prevention.price_ticks),
+        "prevented_execution_quote": text.quote_amount(prevention.price_ticks, lots),
+    }
 
 
 def _wrap(subscription_id: int, event: bytes) -> bytes:

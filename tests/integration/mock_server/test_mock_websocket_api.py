@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from decimal import Decimal
 
 import pytest
 import websockets
@@ -39,7 +40,7 @@ async def test_order_life_with_user_data(api, bob):
         placed["result"]["orderId"],
         True,
     )
-    assert (report["N"], report["t"], report["V"]) == (None, -1, "EXPIRE_TAKER")
+    assert (report["N"], report["t"], report["V"]) == (None, -1, "NONE")
     assert position["event"]["e"] == "outboundAccountPosition"
     assert position["event"]["B"] == [{"a": "USDT", "f": "90000.00000000", "l": "10000.00000000"}]
 
@@ -207,3 +208,46 @@ async def test_too_many_orders_tell_when_to_come_again(quiet_config, manual_cloc
             reply = json.loads(await socket.recv())
         assert (reply["status"], reply["error"]["code"]) == (429, -1003)
         assert reply["error"]["data"] == {"serverTime": manual_clock.ms, "retryAfter": manual_clock.ms + 60_000}
+
+
+async def test_self_trades_and_their_prevention(api, alice):
+    await api.signed("userDataStream.subscribe.signature")
+    resting = await alice.place("SELL", "50000", "0.1")
+    base = {**_LIMIT, "price": "50000", "quantity": "0.04"}
+    # The account's mode is NONE: it may trade with itself.
+    traded = await api.signed("order.place", **base)
+    assert (traded["result"]["status"], traded["result"]["selfTradePreventionMode"]) == ("FILLED", "NONE")
+    _, trades, _ = await alice.signed("GET", "myTrades", symbol="BTCUSDT")
+    assert [(trade["id"], trade["isBuyer"], trade["isMaker"]) for trade in trades] == [(1, True, False), (1, False, True)]
+    expired = (await api.signed("order.place", **base, selfTradePreventionMode="EXPIRE_TAKER"))["result"]
+    assert (expired["status"], expired["preventedQuantity"], expired["preventedMatchId"]) == ("EXPIRED_IN_MATCH", "0.04000000", 1)
+    assert (await alice.signed("GET", "order", symbol="BTCUSDT", orderId=resting["orderId"]))[1]["status"] == "PARTIALLY_FILLED"
+    status, both, _ = await alice.signed("POST", "order", **base, selfTradePreventionMode="EXPIRE_BOTH")
+    assert (status, both["status"]) == (200, "EXPIRED_IN_MATCH")
+    _, maker, _ = await alice.signed("GET", "order", symbol="BTCUSDT", orderId=resting["orderId"])
+    assert (maker["status"], maker["executedQty"], maker["preventedQuantity"]) == ("EXPIRED_IN_MATCH", "0.04000000", "0.06000000")
+    assert await alice.balance("BTC") == (10 - Decimal("0.00002"), 0)  # the taker's fee, and nothing locked
+    reports: list[dict] = []
+    while len(reports) < 3:
+        event = (await api.event())["event"]
+        reports += [event] if event.get("x") == "TRADE_PREVENTION" else []
+    first, _, last = reports
+    assert (first["X"], first["A"], first["B"], first["v"], first["u"], first["V"]) == (
+        "EXPIRED_IN_MATCH",
+        "0.04000000",
+        "0.04000000",
+        1,
+        -1,
+        "EXPIRE_TAKER",
+    )
+    assert (first["U"], first["Cs"], first["pl"], first["pL"], first["pY"]) == (
+        resting["orderId"],
+        "BTCUSDT",
+        "0.04000000",
+        "50000.00000000",
+        "2000.00000000",
+    )
+    assert last["U"] == resting["orderId"]
+    refused = await alice.signed("POST", "order", **base, selfTradePreventionMode="DECREMENT")
+    assert refused[1] == {"code": -1013, "msg": "This symbol does not allow the specified self-trade prevention mode."}
+    assert (await alice.signed("POST", "order", **base, selfTradePreventionMode="SOME"))[1]["code"] == -1130

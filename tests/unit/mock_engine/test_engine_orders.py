@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from mmd.mock.engine import BACKGROUND, BalancesChanged, MatchingEngine, OrderReport, OrderType, TimeInForce, TradePrint
+from mmd.mock.engine import (
+    BACKGROUND,
+    BalancesChanged,
+    MatchingEngine,
+    OrderReport,
+    OrderType,
+    SelfTradePrevention,
+    TimeInForce,
+    TradePrint,
+)
 from mmd.types.instrument import atoms
 from mmd.types.market import Side
 from mmd.types.orders import OrderStatus
@@ -221,6 +231,69 @@ def test_the_background_fills_an_account_and_the_account_is_told() -> None:
     assert reports(events) == [("TRADE", "PARTIALLY_FILLED")]
     assert events[-1] == BalancesChanged("alice", ("BTC", "USDT"), 2)
     assert reports(events, BACKGROUND) == []
+
+
+@pytest.mark.parametrize(
+    ("prevention", "taker", "maker_status", "left", "traded"),
+    [
+        (SelfTradePrevention.NONE, OrderStatus.FILLED, OrderStatus.FILLED, "0", ["100.00", "101.00"]),
+        (SelfTradePrevention.EXPIRE_TAKER, OrderStatus.EXPIRED_IN_MATCH, OrderStatus.NEW, "2", []),
+        (SelfTradePrevention.EXPIRE_MAKER, OrderStatus.FILLED, OrderStatus.EXPIRED_IN_MATCH, "0", ["101.00"]),
+        (SelfTradePrevention.EXPIRE_BOTH, OrderStatus.EXPIRED_IN_MATCH, OrderStatus.EXPIRED_IN_MATCH, "2", []),
+    ],
+)
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, IOC])
+def test_the_takers_mode_decides_what_becomes_of_a_self_trade(prevention, taker, maker_status, left, traded, tif) -> None:
+    engine = funded()
+    before = sum(held.total_atoms for held in engine.balances("alice") if held.asset == "USDT")
+    own, _ = engine.place(limit(SELL, "100.00", "1"), 1)
+    background(engine, SELL, "101.00", "2")
+    order = msgspec.structs.replace(limit(BUY, "101.00", "2", tif=tif), self_trade_prevention=prevention)
+    placed, events = engine.place(order, 2)
+    assert (placed.status, own.status) == (taker, maker_status)
+    assert [price for price, _ in prints(events)] == traded
+    assert BTC.quantity_text(placed.remaining_lots) == f"{left}.00000"
+    prevented = [e for e in events if isinstance(e, OrderReport) and e.prevention is not None]
+    assert [e.order_id for e in prevented] == [
+        number
+        for number, status in ((own.order_id, own.status), (placed.order_id, placed.status))
+        if status is OrderStatus.EXPIRED_IN_MATCH
+    ]
+    for e in prevented:
+        assert e.execution_type == "TRADE_PREVENTION"
+        assert e.prevention.counter_order_id == (placed.order_id if e.order_id == own.order_id else own.order_id)
+        assert e.prevention.price_ticks == BTC.ticks("100.00")
+    assert own.prevented_lots == (BTC.lots("1") if own.status is OrderStatus.EXPIRED_IN_MATCH else 0)
+    # Nothing stays locked but what rests, and money moves only to and from the background.
+    locked = {held.asset: held.locked_atoms for held in engine.balances("alice")}
+    assert locked == {"BTC": atoms("1") if own.status is OrderStatus.NEW else 0, "USDT": 0}
+    paid = sum(BTC.ticks("101.00") * e.lots for e in events if isinstance(e, TradePrint) and e.price_ticks == BTC.ticks("101.00"))
+    after = sum(held.total_atoms for held in engine.balances("alice") if held.asset == "USDT")
+    assert before - after == paid * BTC.notional_atoms
+    if prevention is SelfTradePrevention.NONE:
+        both = engine.trades("alice", SYMBOL)
+        assert [(trade.trade_id, trade.order_id, trade.is_maker) for trade in both[:2]] == [
+            (1, placed.order_id, False),
+            (1, own.order_id, True),
+        ]
+
+
+def test_fok_and_market_orders_look_past_their_own_accounts_orders_where_makers_expire() -> None:
+    for prevention, status in (
+        (SelfTradePrevention.EXPIRE_MAKER, OrderStatus.FILLED),
+        (SelfTradePrevention.EXPIRE_TAKER, OrderStatus.EXPIRED),
+    ):
+        engine = funded()
+        engine.place(limit(SELL, "100.00", "1"), 1)
+        background(engine, SELL, "101.00", "2")
+        order = msgspec.structs.replace(limit(BUY, "101.00", "2", tif=FOK), self_trade_prevention=prevention)
+        assert engine.place(order, 2)[0].status is status
+    engine = funded()
+    engine.place(limit(SELL, "100.00", "1"), 1)
+    background(engine, SELL, "101.00", "2")
+    spend = msgspec.structs.replace(market(BUY, spend="202"), self_trade_prevention=SelfTradePrevention.EXPIRE_MAKER)
+    order, events = engine.place(spend, 2)
+    assert (order.status, prints(events)) == (OrderStatus.FILLED, [("101.00", "2.00000")])
 
 
 def test_symbols_have_books_of_their_own_and_share_balances() -> None:
