@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
 
-from mmd.inference.bundle import Bundle
+from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.baselines import Fitted, Stretch, fit_baselines
 from mmd.learning.data import Source, load_rows
@@ -49,6 +49,8 @@ class Evidence(msgspec.Struct, frozen=True):
     version: int
     bundle: str
     bundle_sha256: str
+    bundle_content: str
+    """By which `mmd promote` knows that the report is about these very networks."""
     variant: str
     runtime: str
     horizon_seconds: float
@@ -57,6 +59,7 @@ class Evidence(msgspec.Struct, frozen=True):
     price: PriceEvidence
     spread: list[SpreadLine]
     position: list[PositionLine]
+    report: Literal["evaluation"] = "evaluation"
 
 
 class Observer(Protocol):
@@ -132,6 +135,7 @@ def gather(
         version=EVIDENCE_VERSION,
         bundle=bundle.card.name,
         bundle_sha256=bundle.digest,
+        bundle_content=content_digest(bundle.card),
         variant=predictor.variant_name,
         runtime=f"{predictor.runtime_name} {predictor.runtime_version}",
         horizon_seconds=own,

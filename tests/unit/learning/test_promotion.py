@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from mmd.cli import app
 from mmd.inference.bundle import Bundle, content_digest, load_bundle, write_card
 from mmd.inference.card import STAGES, Stage
+from mmd.learning.evidence import Evidence
+from mmd.learning.price_evaluation import PriceEvidence
 from mmd.learning.promotion import REPORTS, PromotionError, promoted
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "tiny_bundle"
@@ -93,6 +95,14 @@ def test_other_weights_are_another_bundle_to_the_evidence(folder: Path) -> None:
     changed = msgspec.structs.replace(card, files={**card.files, "step_float32.tflite": "0" * 64})
     weighed = msgspec.structs.replace(card, fair_weights={"microprice": 2.0})
     assert len({content_digest(card), content_digest(changed), content_digest(weighed)}) == 3
+
+
+def test_what_mmd_evaluate_writes_is_evidence(folder: Path, tmp_path: Path) -> None:
+    bundle = loaded(folder)
+    price = PriceEvidence(lines=[], hours=[], verdicts=[])
+    evidence = Evidence(1, "b", bundle.digest, content_digest(bundle.card), "int8", "r", 1.0, [], "", price, [], [])
+    (tmp_path / "evaluation.json").write_bytes(msgspec.json.encode(evidence))
+    assert promoted(bundle, "backtest", tmp_path / "evaluation.json", NOW).stage == "backtest"
 
 
 def test_the_command_promotes_and_says_what_is_wrong(folder: Path) -> None:
