@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmd.benchmark.command import bench
-from mmd.daemon.mock_command import mock
+from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
 from mmd.learning.command import train
 from mmd.learning.evaluate_command import evaluate
@@ -244,7 +244,7 @@ def challenge_networks(
     typer.echo(f"{watched['name']} {watched['version']} runs in shadow" if watched else "nothing runs in shadow")
 
 
-app.command()(mock)
+app.add_typer(mock_app, name="mock")
 app.command()(record)
 app.command()(train)
 app.command()(evaluate)

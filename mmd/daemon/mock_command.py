@@ -11,10 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
+from mmd.mock.fault_command import fault_app
+
 _REPLAY_SEND_BUFFER = 64 * 1024 * 1024
 
+mock_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+mock_app.add_typer(fault_app)
 
+
+@mock_app.callback()
 def mock(
+    context: typer.Context,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 takes a free one.")] = 9080,
     symbols: Annotated[
@@ -65,6 +72,18 @@ def mock(
         str,
         typer.Option("--replay", metavar="FILE[,FILE…]", help="Recorded Binance frames to play as the market; symbols are theirs."),
     ] = "",
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", metavar="FILE.toml", help="Which faults begin when (see `mmd mock fault kinds`).")
+    ] = None,
+    admin_token: Annotated[
+        str | None,
+        typer.Option(
+            "--admin-token",
+            envvar="MMD_MOCK_ADMIN_TOKEN",
+            help="Opens the admin endpoint to others than loopback.",
+            show_default=False,
+        ),
+    ] = None,
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="End when standard input closes.")] = False,
 ) -> None:
     """A mock exchange that speaks Binance Spot's REST API and websockets, with a simulated market on it.
@@ -80,7 +99,11 @@ def mock(
       mmd mock --tls --state ./exchange
       mmd mock --rate-limits strict,orders_per_10_seconds=10
       mmd mock --replay usdm__btcusdt_20240718.gz,usdm__ethusdt_20240718.gz --speed 10
+      mmd mock --scenario outage.toml
+      mmd mock fault on freeze seconds=5
     """
+    if context.invoked_subcommand is not None:
+        return
     from pydantic import ValidationError
 
     from mmd.daemon.logs import configure_logging
@@ -99,6 +122,8 @@ def mock(
         "tls_key": tls_key,
         "symbols": tuple(part.strip() for part in symbols.split(",") if part.strip()),
         "market": "none" if no_market else "simulated",
+        "scenario": scenario,
+        "admin_token": admin_token,
     }
     if replay:
         # The frames of a recording come as fast as it is played; a reader may lag for a moment without being dropped.

@@ -20,6 +20,9 @@ from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
 from mmd.execution.order_state import TRANSITIONS, OrderTrigger
 from mmd.inference.gate import gate_table
 from mmd.market.feature_table import NOTATION, feature_rows
+from mmd.mock.faults.corruption import MEANINGS
+from mmd.mock.faults.kinds import KINDS, LastingFault
+from mmd.mock.faults.random_faults import RandomFaults
 from mmd.risk.reasons import denial_table
 from mmd.types.control import PauseReason
 
@@ -86,10 +89,49 @@ def order_states_page() -> str:
 
 def command_line_page() -> str:
     """What each command's --help says."""
-    overview = _help()
-    names = re.findall(r"^  ([a-z][a-z-]*) ", overview.partition("Commands:")[2], re.MULTILINE)
-    parts = [f"## mmd {name}\n\n```text\n{_help(name)}```\n" for name in names]
-    return MADE + f"# Command line\n\n```text\n{overview}```\n\n" + "\n".join(parts)
+    return MADE + "# Command line\n\n" + "\n".join(_help_sections(()))
+
+
+def _help_sections(command: tuple[str, ...]) -> Iterable[str]:
+    """A command's help, then those of its commands."""
+    text = _help(*command)
+    yield (f"## mmd {' '.join(command)}\n\n" if command else "") + f"```text\n{text}```\n"
+    for name in re.findall(r"^  ([a-z][a-z-]*) ", text.partition("Commands:")[2], re.MULTILINE):
+        yield from _help_sections((*command, name))
+
+
+def faults_page() -> str:
+    """Every fault of the mock exchange, its parameters, the corruptions, and the rules of random faults."""
+    kinds = [(f"`{name}`", "stays on" if issubclass(kind, LastingFault) else "once", kind.effect) for name, kind in KINDS.items()]
+    parts = [
+        MADE + "# Faults of the mock exchange\n\nSwitched on by `mmd mock fault on KIND NAME=VALUE …`, by the admin endpoint "
+        "`/mock/faults`, or by a scenario file; see [how to inject faults](../how-to/inject-faults.md).\n\n"
+        + _table(("fault", "how long", "effect"), kinds)
+    ]
+    for name, kind in KINDS.items():
+        rows = [
+            (f"`{parameter}`", _default(field), _allowed(field), field.description or "")
+            for parameter, field in kind.model_fields.items()
+            if parameter != "kind"
+        ]
+        parts.append(f"## {name}\n\n{_sentence(kind.effect)}\n\n" + _table(("parameter", "default", "allowed", "meaning"), rows))
+    damage = [(f"`{how}`", meaning, detectable) for how, (meaning, detectable) in MEANINGS.items()]
+    parts.append(
+        "## Corruptions\n\nOver TCP and TLS no damage happens on the way; a damaged frame was damaged by its sender.\n\n"
+        + _table(("corruption", "damage", "can a client detect it?"), damage)
+    )
+    drawn = [
+        (f"`{name}`", _default(field), _allowed(field), field.description or "")
+        for name, field in RandomFaults.model_fields.items()
+    ]
+    parts.append(
+        "## Random faults\n\nThe table `[random]` of a scenario.\n\n" + _table(("key", "default", "allowed", "meaning"), drawn)
+    )
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper() if text[0].isalpha() else text[0]}{text[1:]}."
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -99,6 +141,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "command-line.md": command_line_page,
     "features.md": features_page,
     "order-states.md": order_states_page,
+    "faults.md": faults_page,
 }
 
 
@@ -133,7 +176,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return ""
     if isinstance(value, tuple):
         value = ",".join(map(str, value))

@@ -30,8 +30,8 @@ PREFIX = "MMD_"
 DELIMITER = "__"
 FILE_SUFFIX = "_file"
 CONFIG_VARIABLE = "MMD_CONFIG"
-OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_DATA_DIR"})
-"""Variables of ours that are no settings of the daemon: where its file is, and where recorded markets are."""
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_DATA_DIR", "MMD_MOCK_URL", "MMD_MOCK_ADMIN_TOKEN"})
+"""Variables of ours that are no settings of the daemon: where its file is, where recorded markets are, how to reach a mock."""
 
 DEFAULT_CONFIG = Path("mmd.toml")
 DEFAULT_ENV_FILE = Path(".env")

@@ -6,7 +6,7 @@ clock and draws no random numbers, so the same calls give the same exchange.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from mmd.mock.accounts import Account
@@ -90,6 +90,15 @@ class MatchingEngine:
     def fees_collected(self) -> Mapping[str, int]:
         """Net fees that accounts paid, in atoms by asset; below zero where rebates outweigh."""
         return self._matcher.settlement.fees_collected
+
+    @property
+    def admit(self) -> Callable[[NewOrder], None] | None:
+        """Asked before an account's order enters the book; raises a `Refusal` to keep it out. None: every order may."""
+        return self._matcher.admit
+
+    @admit.setter
+    def admit(self, ask: Callable[[NewOrder], None] | None) -> None:
+        self._matcher.admit = ask
 
     # ---- accounts
 
@@ -240,6 +249,17 @@ class MatchingEngine:
             BalancesChanged(account, (asset,), now_ns),
         ]
         return order, events
+
+    def fill_resting(self, account: str, symbol: str, order_id: int, fraction: float, now_ns: int) -> list[EngineEvent]:
+        """Let the background take a fraction of what remains of an account's resting order, at least a lot and never all of it.
+
+        It trades at its own price, whatever stands before it. No events where it is gone or has but one lot left.
+        """
+        order = self._account(account).index(symbol).live.get(order_id)
+        if order is None or order.remaining_lots < 2:
+            return []
+        lots = min(max(1, round(order.remaining_lots * fraction)), order.remaining_lots - 1)
+        return self._matcher.fill_resting(order, lots, now_ns)
 
     def find_order(self, account: str, symbol: str, *, order_id: int | None = None, client_order_id: str | None = None) -> Order:
         """An order, open or closed, by either id (both must agree). Raises `Refusal` -2013."""

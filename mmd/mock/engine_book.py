@@ -119,6 +119,18 @@ class Book:
         level = next(self.side(side).best_first(1), None)
         return None if level is None else next(iter(level.orders.values()))
 
+    def fill(self, order: Order, lots: int) -> None:
+        """Execute `lots` of a resting order where it stands; filled, it leaves the book."""
+        side = self.side(order.side)
+        level = side.levels[order.price_ticks]
+        order.executed_lots += lots
+        level.lots -= lots
+        if order.executed_lots == order.lots:
+            del level.orders[order.order_id]
+            if not level.orders:
+                side.drop_level(order.price_ticks)
+        self._changed(side, order.price_ticks)
+
     def crosses(self, side: Side, price_ticks: int) -> bool:
         """Whether an order of `side` at this price would trade now."""
         best = self.side(side.opposite).best_ticks()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from mmd.mock.accounts import Account
@@ -40,9 +40,13 @@ class Matcher:
         """Resting orders of the background, by order id."""
         self.last_order_id = 0
         self.last_prevented_match_id = 0
+        self.admit: Callable[[NewOrder], None] | None = None
+        """Asked before an account's order enters; raises a `Refusal` to keep it out."""
 
     def place(self, new: NewOrder, now_ns: int) -> tuple[Order, list[EngineEvent]]:
         """Place an account's order that has passed the filters. Raises `Refusal` -2010, or LOT_SIZE for a quoteOrderQty."""
+        if self.admit is not None:
+            self.admit(new)
         book, instrument = self.books[new.symbol], self.instruments[new.symbol]
         index = self.accounts[new.account].index(new.symbol)
         order_id = self.last_order_id + 1
@@ -125,27 +129,15 @@ class Matcher:
         self, order: Order, limit_ticks: int | None, now_ns: int, events: list[EngineEvent], touched: TouchedBalances
     ) -> bool:
         """Trade an incoming order as far as it goes, appending its events. True where its own account's order stopped it."""
-        book, instrument = self.books[order.symbol], self.instruments[order.symbol]
-        side, is_buy, order_id = order.side, order.side is Side.BUY, order.order_id
-        fills, blocked = book.match(side, limit_ticks, order.lots - order.executed_lots, order.account, order.self_trade_prevention)
+        book = self.books[order.symbol]
+        fills, blocked = book.match(
+            order.side, limit_ticks, order.lots - order.executed_lots, order.account, order.self_trade_prevention
+        )
         for resting, price_ticks, lots in fills:
-            if not lots:
+            if lots:
+                self._trade(order, resting, price_ticks, lots, now_ns, events, touched)
+            else:
                 self._expire_maker(resting, order, now_ns, events, touched)
-                continue
-            order.executed_lots += lots
-            trade_id = book.last_trade_id = book.last_trade_id + 1
-            book.last_price_ticks = price_ticks
-            buyer_id, seller_id = (order_id, resting.order_id) if is_buy else (resting.order_id, order_id)
-            events.append(TradePrint(book.symbol, trade_id, price_ticks, lots, not is_buy, buyer_id, seller_id, now_ns))
-            for party in (order, resting):
-                if party.account == BACKGROUND:
-                    continue
-                is_maker = party is resting
-                trade = self.settlement.settle(party, instrument, price_ticks, lots, trade_id, is_maker, now_ns)
-                events.append(report(party, ExecutionType.TRADE, now_ns, trade=trade))
-                touched.note(party.account, instrument.base_asset, instrument.quote_asset)
-            if resting.executed_lots == resting.lots:
-                self._forget_filled(resting)
         return blocked
 
     def _expire_maker(self, resting: Order, taker: Order, now_ns: int, events: list[EngineEvent], touched: TouchedBalances) -> None:
@@ -177,6 +169,49 @@ class Matcher:
                 counter_id, counter_lots, price_ticks = resting.order_id, resting.remaining_lots, resting.price_ticks
         prevention = PreventedMatch(order.prevented_match_id, order.prevented_lots, counter_id, counter_lots, price_ticks)
         events.append(report(order, ExecutionType.TRADE_PREVENTION, now_ns, prevention=prevention))
+
+    def fill_resting(self, resting: Order, lots: int, now_ns: int) -> list[EngineEvent]:
+        """Trade `lots` of one resting order at its price against the background, whatever stands before it in the queue."""
+        book = self.books[resting.symbol]
+        book.fill(resting, lots)
+        self.last_order_id += 1
+        taker = Order(
+            self.last_order_id, BACKGROUND, "", resting.symbol, resting.side.opposite, OrderType.MARKET, TimeInForce.GTC, 0, lots,
+            0, 0, OrderStatus.FILLED, now_ns, now_ns,
+        )  # fmt: skip
+        events: list[EngineEvent] = []
+        touched = TouchedBalances()
+        self._trade(taker, resting, resting.price_ticks, lots, now_ns, events, touched)
+        events.extend(touched.events(now_ns))
+        return events
+
+    def _trade(
+        self,
+        order: Order,
+        resting: Order,
+        price_ticks: int,
+        lots: int,
+        now_ns: int,
+        events: list[EngineEvent],
+        touched: TouchedBalances,
+    ) -> None:
+        """Book one fill of an incoming order against a resting one, whose `executed_lots` have grown already."""
+        book, instrument = self.books[order.symbol], self.instruments[order.symbol]
+        is_buy = order.side is Side.BUY
+        order.executed_lots += lots
+        trade_id = book.last_trade_id = book.last_trade_id + 1
+        book.last_price_ticks = price_ticks
+        buyer_id, seller_id = (order.order_id, resting.order_id) if is_buy else (resting.order_id, order.order_id)
+        events.append(TradePrint(book.symbol, trade_id, price_ticks, lots, not is_buy, buyer_id, seller_id, now_ns))
+        for party in (order, resting):
+            if party.account == BACKGROUND:
+                continue
+            is_maker = party is resting
+            trade = self.settlement.settle(party, instrument, price_ticks, lots, trade_id, is_maker, now_ns)
+            events.append(report(party, ExecutionType.TRADE, now_ns, trade=trade))
+            touched.note(party.account, instrument.base_asset, instrument.quote_asset)
+        if resting.executed_lots == resting.lots:
+            self._forget_filled(resting)
 
     def close(self, order: Order, status: OrderStatus, now_ns: int) -> str:
         """End an account's order that is not in the book any more: free what it still locks. Returns the asset of the lock."""

@@ -7,7 +7,7 @@ that one frame costs one dictionary look-up and one pass of msgspec. USD-M frame
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -41,30 +41,38 @@ class MalformedFrame(ValueError):
         super().__init__(f"{what}: {cause}: {frame[:_SHOWN_BYTES]!r}")
 
 
+Price = Annotated[float, msgspec.Meta(gt=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Id = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Touch(msgspec.Struct, gc=False):
-    u: int
-    b: float
-    B: float
-    a: float
-    A: float
+    u: Id
+    s: str
+    b: Amount
+    B: Amount
+    a: Amount
+    A: Amount
     E: int = 0
 
 
 class _Trade(msgspec.Struct, gc=False):
     E: int
-    t: int
-    p: float
-    q: float
+    s: str
+    t: Id
+    p: Amount
+    q: Amount
     m: bool
     X: str = "MARKET"
 
 
 class _Depth(msgspec.Struct, gc=False):
     E: int
-    U: int
-    u: int
-    b: list[tuple[float, float]]
-    a: list[tuple[float, float]]
+    s: str
+    U: Id
+    u: Id
+    b: list[tuple[Price, Amount]]
+    a: list[tuple[Price, Amount]]
     pu: int = NO_UPDATE_ID
 
 
@@ -75,9 +83,9 @@ class _Announcement(msgspec.Struct, gc=False):
 
 
 class _Snapshot(msgspec.Struct, gc=False):
-    lastUpdateId: int
-    bids: list[tuple[float, float]]
-    asks: list[tuple[float, float]]
+    lastUpdateId: Id
+    bids: list[tuple[Price, Amount]]
+    asks: list[tuple[Price, Amount]]
 
 
 class _Name(msgspec.Struct, gc=False):
@@ -164,20 +172,35 @@ def _levels(levels: list[tuple[float, float]], ticks_per_unit: float, lots_per_u
     return tuple([(round(price * ticks_per_unit), round(quantity * lots_per_unit)) for price, quantity in levels])
 
 
+def _check_touch(data: _Touch, symbol: str) -> None:
+    """An empty side has neither price nor quantity. Raises `ValueError`."""
+    if data.s != symbol:
+        raise _foreign(data.s)
+    if (data.B and not data.b) or (data.A and not data.a):
+        raise ValueError("a quantity at a price of 0")
+
+
+def _foreign(symbol: str) -> ValueError:
+    return ValueError(f"a frame of {symbol!r} on another symbol's stream")
+
+
 def _touch_handler(instrument: Instrument) -> Handler:
     decode, symbol = _TOUCH.decode, instrument.symbol
     ticks_per_unit, lots_per_unit = instrument.ticks_per_unit, instrument.lots_per_unit
 
     def handle(frame: bytes, receive_ns: int) -> TouchUpdate:
         data = decode(frame).data
+        bid_ticks, ask_ticks = round(data.b * ticks_per_unit), round(data.a * ticks_per_unit)
+        if data.s != symbol or not (bid_ticks and ask_ticks):
+            _check_touch(data, symbol)
         return TouchUpdate(
             symbol,
             receive_ns,
             data.E * NANOSECONDS_PER_MILLISECOND,
             data.u,
-            round(data.b * ticks_per_unit),
+            bid_ticks,
             round(data.B * lots_per_unit),
-            round(data.a * ticks_per_unit),
+            ask_ticks,
             round(data.A * lots_per_unit),
         )
 
@@ -190,9 +213,13 @@ def _trade_handler(instrument: Instrument) -> Handler:
 
     def handle(frame: bytes, receive_ns: int) -> MarketTrade | None:
         data = decode(frame).data
+        if data.s != symbol:
+            raise _foreign(data.s)
         if data.X != "MARKET":
             # USD-M prints of the insurance fund and of deleveraging never met the book.
             return None
+        if not data.p:
+            raise ValueError("a trade at a price of 0")
         return MarketTrade(
             symbol,
             receive_ns,
@@ -212,6 +239,8 @@ def _depth_handler(instrument: Instrument) -> Handler:
 
     def handle(frame: bytes, receive_ns: int) -> DepthUpdate:
         data = decode(frame).data
+        if data.s != symbol or data.u < data.U:
+            raise _foreign(data.s) if data.s != symbol else ValueError(f"update ids from {data.U} to {data.u}")
         return DepthUpdate(
             symbol,
             receive_ns,

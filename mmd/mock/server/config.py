@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from mmd.mock.engine import SelfTradePrevention
 
@@ -91,6 +91,10 @@ class MockConfig(BaseModel):
         default=4 * 1024 * 1024, description="bytes waiting for one connection beyond which it is closed", gt=0
     )
     close_grace: float = Field(default=1.0, description="time a slow consumer is given to take the close frame, s", gt=0)
+    scenario: Path | None = Field(default=None, description="file that says which faults begin when")
+    admin_token: SecretStr | None = Field(
+        default=None, description="token that opens the admin endpoint; without one it is open to loopback alone"
+    )
     rate_limits: RateLimits = Field(default=RateLimits(), description="limits of requests, orders and connections")
 
     @field_validator("accounts", mode="before")

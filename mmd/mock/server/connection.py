@@ -14,6 +14,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from mmd.mock.server.config import MockConfig
+from mmd.mock.server.connection_rim import ConnectionRim, break_off
 
 _MAX_OUTSTANDING_PINGS = 16
 
@@ -23,8 +24,10 @@ logger = structlog.get_logger(__name__)
 class SocketConnection:
     """A client's websocket. Create it inside the request handler, then await `serve`."""
 
-    def __init__(self, request: web.Request, config: MockConfig, kind: str) -> None:
+    def __init__(self, request: web.Request, config: MockConfig, kind: str, rim: ConnectionRim) -> None:
         self.address = request.remote or "unknown"
+        self.path = request.path_qs
+        self.rim = rim
         self.close_reason = ""
         self.closed_for_slowness = False
         self._request = request
@@ -51,8 +54,19 @@ class SocketConnection:
         return self._queued_bytes
 
     def send(self, payload: bytes) -> None:
-        """Queue one text frame; a peer that is too slow for it is disconnected."""
-        self._enqueue(WSMsgType.TEXT, payload)
+        """Queue one text frame, or what a fault makes of it; a peer that is too slow for it is disconnected."""
+        if self.rim.clear:
+            self._enqueue(WSMsgType.TEXT, payload)
+        elif not self.is_closing:
+            self.rim.pass_on(payload, self._enqueue_text)
+
+    def send_later(self, payload: bytes, delay_ns: int) -> None:
+        """Queue one text frame after so long, whatever has been sent by then."""
+        self.rim.later(payload, delay_ns, self.send)
+
+    def break_off(self, *, reset: bool) -> None:
+        """End the connection at once, without a close frame."""
+        break_off(self._request, reset=reset)
 
     def close(self, code: int, reason: str) -> None:
         """Send what is queued, then close. Returns at once; further calls change nothing."""
@@ -72,6 +86,8 @@ class SocketConnection:
         try:
             async for message in self._socket:
                 on_incoming()
+                if not self.rim.thawed.is_set():
+                    await self.rim.thawed.wait()
                 if self.is_closing:
                     continue
                 if message.type is WSMsgType.TEXT:
@@ -87,14 +103,18 @@ class SocketConnection:
             self._pinger.cancel()
             await asyncio.gather(self._sender, self._pinger, return_exceptions=True)
             await self.wait_closed()
+            self.rim.close()
             self._queue.clear()
             self._queued_bytes = 0
         return self._socket
 
+    def _enqueue_text(self, payload: bytes) -> None:
+        self._enqueue(WSMsgType.TEXT, payload)
+
     def _enqueue(self, kind: WSMsgType, payload: bytes) -> None:
         if self.is_closing:
             return
-        if self._queued_bytes + len(payload) > self._config.max_send_buffer:
+        if self._queued_bytes + self.rim.waiting_bytes + len(payload) > self._config.max_send_buffer:
             self.closed_for_slowness = True
             self._begin_close(WSCloseCode.POLICY_VIOLATION, "too slow a consumer: the send buffer is full", flush=False)
             return
@@ -107,6 +127,9 @@ class SocketConnection:
             while True:
                 self._idle.clear()
                 while self._queue:
+                    if not self.rim.thawed.is_set():
+                        await self.rim.thawed.wait()
+                        continue
                     kind, payload = self._queue.popleft()
                     self._queued_bytes -= len(payload)
                     await self._socket.send_frame(payload, kind)

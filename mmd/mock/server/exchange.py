@@ -16,11 +16,14 @@ import structlog
 from aiohttp import WSCloseCode, web
 
 from mmd.mock.engine import MatchingEngine
+from mmd.mock.faults import FaultBoard, load_scenario
 from mmd.mock.instruments import dollars, listed
 from mmd.mock.replay import Recording
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.errors import WireError
+from mmd.mock.server.fault_admin import FaultAdmin
+from mmd.mock.server.fault_rim import FaultRim
 from mmd.mock.server.market import MarketFactory, market_from_config
 from mmd.mock.server.market_events import shutdown_frame
 from mmd.mock.server.operation_tables import OPERATIONS
@@ -44,7 +47,7 @@ logger = structlog.get_logger(__name__)
 class MockExchange:
     """A mock exchange, to be used as `async with MockExchange(config) as exchange`.
 
-    `clock` gives UTC ns; `market_factory` makes whatever trades beside the accounts.
+    `clock` gives UTC ns; `market_factory` makes whatever trades beside the accounts. Raises `ScenarioError`.
     """
 
     def __init__(
@@ -68,6 +71,9 @@ class MockExchange:
         self._temporary: TemporaryDirectory[str] | None = None
         self.certificate: Path | None = None
         """What a client must trust where the exchange serves TLS."""
+        self._is_down = False
+        scenario = load_scenario(config.scenario) if config.scenario is not None else None
+        self._rim = FaultRim(self, scenario, config.seed, config.speed)
 
     @property
     def venue(self) -> Venue:
@@ -102,6 +108,15 @@ class MockExchange:
         sockets = [connection.socket for connection in self._streams] + [session.socket for session in self._sessions]
         return [socket for socket in sockets if not socket.is_closing]
 
+    @property
+    def faults(self) -> FaultBoard:
+        """The faults that are on."""
+        return self._rim.board
+
+    def sockets(self, channel: str) -> list[SocketConnection]:
+        """The websockets that are open on `market`, `order_entry` or `all`."""
+        return [socket for socket in self.connections if channel in ("all", socket.rim.channel)]
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -112,9 +127,7 @@ class MockExchange:
     async def start(self) -> None:
         """Bring the state back, open the port, set the market going. Raises StateError, CertificateError, OSError (port in use)."""
         try:
-            self._venue = self._open_venue()
-            self._store.begin(self._venue.engine)
-            await self._listen(self._venue)
+            await self._open(self._store.load())
         except BaseException:
             if self._runner is not None:
                 await self._runner.cleanup()
@@ -122,25 +135,29 @@ class MockExchange:
             self._store.abandon()
             raise
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._pump(self._venue)), loop.create_task(self._checkpoints(self._venue))]
+        self._rim.start()
+        self._tasks = [loop.create_task(self._pump()), loop.create_task(self._checkpoints())]
         logger.info("mock exchange started", rest=self.rest_url, market=self._market_name, symbols=list(self.engine.instruments))
 
     async def stop(self) -> None:
         """Announce the end, close every connection, write the state. Raises what the market loop failed with, if it did."""
+        await self._rim.stop()
         venue, self._runner, runner = self.venue, None, self._runner
-        if runner is None:
+        if runner is not None:
+            self.announce_shutdown()
+            await self.close_connections("the server is shutting down")
+            await runner.cleanup()
+        elif not self._tasks:
             return
-        self.announce_shutdown()
-        await self.close_connections("the server is shutting down")
-        await runner.cleanup()
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         self._store.close(venue.engine)
         if self._temporary is not None:
             self._temporary.cleanup()
         logger.info("mock exchange stopped", rest=self.rest_url)
-        for result in results:
+        for result in [*results, self._rim.failed]:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
@@ -149,13 +166,43 @@ class MockExchange:
         return "replay" if self.config.replay else self.config.market
 
     async def wait_failed(self) -> None:
-        """Until the market loop or the checkpoints fail; `stop` raises what they failed with."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        """Until the market loop, the checkpoints or a restart fail; `stop` raises what they failed with."""
+        waiting: list[asyncio.Future[None]] = [*self._tasks]
+        if self._rim.failure is not None:
+            waiting.append(self._rim.failure)
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
-    def _open_venue(self) -> Venue:
+    async def restart(self, *, keep_state: bool, down_seconds: float, announce: bool) -> None:
+        """Go down, and come back on the same port with accounts, orders, trades and ids, or without. Raises what `start` does."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        self._is_down = True
+        engine = self.venue.engine
+        if announce:
+            self.announce_shutdown()
+            await self.close_connections("the server is shutting down")
+        for socket in self.connections:
+            socket.break_off(reset=True)
+        await runner.cleanup()
+        saved = engine.snapshot() if keep_state else None
+        self._store.close(engine)
+        if not keep_state:
+            self._store.forget()
+        await asyncio.sleep(down_seconds)
+        stored = self._store.load()
+        await self._open(saved if stored is None else stored)
+        self._is_down = False
+        logger.info("mock exchange restarted", rest=self.rest_url, kept_state=keep_state)
+
+    async def _open(self, saved: bytes | None) -> None:
+        self._venue = self._open_venue(saved)
+        self._store.begin(self._venue.engine)
+        await self._listen(self._venue)
+
+    def _open_venue(self, saved: bytes | None) -> Venue:
         config = self.config
         instruments = list(Recording(config.replay).instruments.values()) if config.replay else listed(config.symbols)
-        saved = self._store.load()
         if saved is None:
             engine = MatchingEngine(instruments, maker_fee=config.maker_fee, taker_fee=config.taker_fee)
         else:
@@ -163,11 +210,12 @@ class MockExchange:
         for name in config.account_names:
             if name not in engine.accounts():
                 engine.open_account(name, _first_balances(config, instruments))
-        return Venue(config, engine, self._clock, self._store, self._market_factory)
+        return Venue(config, engine, self._clock, self._store, self._market_factory, self._rim.board)
 
     async def _listen(self, venue: Venue) -> None:
-        rest = RestApi(venue, self._table)
+        rest = RestApi(venue, self._table, self._rim)
         app = web.Application()
+        app.add_routes(FaultAdmin(self, self._rim, self.config.admin_token).routes)
         for prefix in ("api", "sapi"):
             app.router.add_route("*", f"/{prefix}/{{path:.*}}", rest.handle)
         app.router.add_get("/ws", self._raw_streams)
@@ -176,7 +224,7 @@ class MockExchange:
         app.router.add_get("/ws-api/v3", self._websocket_api)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self.config.port, ssl_context=self._tls_context())
+        site = web.TCPSite(self._runner, self.config.host, self._port, ssl_context=self._tls_context())
         await site.start()
         self._port = self._runner.addresses[0][1]
 
@@ -203,10 +251,10 @@ class MockExchange:
 
     async def _serve_streams(self, request: web.Request, names: list[str], *, combined: bool) -> web.StreamResponse:
         venue = self.venue
-        refused = self._refuse_connection(venue, request)
+        refused = await self._rim.admit("market") or self._refuse_connection(venue, request)
         if refused is not None:
             return refused
-        socket = SocketConnection(request, self.config, "stream")
+        socket = SocketConnection(request, self.config, "stream", self._rim.attach("market"))
         connection = StreamConnection(socket, venue.streams, self.config.rate_limits, self._clock, combined=combined)
         # A path of one number is a client's own numbering of its connections.
         try:
@@ -223,12 +271,12 @@ class MockExchange:
 
     async def _websocket_api(self, request: web.Request) -> web.StreamResponse:
         venue = self.venue
-        refused = self._refuse_connection(venue, request, _API_CONNECTION_WEIGHT)
+        refused = await self._rim.admit("order_entry") or self._refuse_connection(venue, request, _API_CONNECTION_WEIGHT)
         if refused is not None:
             return refused
-        socket = SocketConnection(request, self.config, "websocket api")
+        socket = SocketConnection(request, self.config, "websocket api", self._rim.attach("order_entry"))
         return_rate_limits = request.query.get("returnRateLimits", "true") != "false"
-        session = ApiSession(socket, venue, self._table, return_rate_limits=return_rate_limits)
+        session = ApiSession(socket, venue, self._table, self._rim, return_rate_limits=return_rate_limits)
         self._sessions.add(session)
         try:
             return await socket.serve(session.on_text)
@@ -244,14 +292,17 @@ class MockExchange:
             return web.json_response({"code": error.code, "msg": error.message}, status=error.status, headers=headers)
         return None
 
-    def announce_shutdown(self) -> None:
-        """Tell every connection that the server is about to close, in its own form: raw, combined, or the WebSocket API's."""
+    def announce_shutdown(self, sockets: Iterable[SocketConnection] | None = None) -> None:
+        """Tell these websockets, or all, that the server is about to close, in their own form: raw, combined, WebSocket API's."""
+        told = set(self.connections if sockets is None else sockets)
         event = shutdown_frame(self.venue.server_ms())
         combined = b'{"stream":"!serverShutdown","data":%b}' % event
         for connection in self._streams:
-            connection.send(combined if connection.combined else event)
+            if connection.socket in told:
+                connection.send(combined if connection.combined else event)
         for session in self._sessions:
-            session.send(b'{"event":%b}' % event)
+            if session.socket in told:
+                session.send(b'{"event":%b}' % event)
 
     async def close_connections(self, reason: str) -> None:
         """Close every connection, once what is queued for it has been sent. New ones may be opened meanwhile."""
@@ -260,21 +311,27 @@ class MockExchange:
             socket.close(WSCloseCode.GOING_AWAY, reason)
         await asyncio.gather(*(socket.wait_closed() for socket in sockets))
 
-    async def _pump(self, venue: Venue) -> None:
+    async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.config.pump_interval)
+            self._rim.advance()
+            if self._is_down:
+                continue
+            venue = self.venue
+            venue.fill_due()
             deadline = loop.time() + _LOOP_BUDGET_SECONDS
-            while venue.step():
+            while not self._is_down and venue.step():
                 if loop.time() >= deadline:
                     # The market is behind: let the clients be served between the slices.
                     await asyncio.sleep(0)
                     deadline = loop.time() + _LOOP_BUDGET_SECONDS
 
-    async def _checkpoints(self, venue: Venue) -> None:
+    async def _checkpoints(self) -> None:
         while True:
             await asyncio.sleep(self.config.state_interval)
-            await self._store.checkpoint_if_due(venue.engine)
+            if not self._is_down:
+                await self._store.checkpoint_if_due(self.venue.engine)
 
 
 def _first_balances(config: MockConfig, instruments: Iterable[Instrument]) -> dict[str, int]:

@@ -55,6 +55,16 @@ class Operation:
     free_on_success: bool = False
     counts_orders: bool = False
 
+    @property
+    def name(self) -> str:
+        """What faults and logs call it: the WebSocket API's name, or else REST's method and path."""
+        return self.websocket or (" ".join(self.rest) if self.rest else "")
+
+    @property
+    def changes_orders(self) -> bool:
+        """Whether it places, changes or cancels."""
+        return self.free_on_success
+
     def weight_of(self, parameters: Parameters) -> int:
         """Request weight of this call."""
         return self.weight if isinstance(self.weight, int) else self.weight(parameters)

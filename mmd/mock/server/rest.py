@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from aiohttp import web
 
+from mmd.mock.faults.request_plan import UNHARMED
 from mmd.mock.server.errors import WireError
 from mmd.mock.server.execution import Request, execute
+from mmd.mock.server.fault_rim import FaultRim, wire_error
 from mmd.mock.server.operations import Operation, OperationTable
 from mmd.mock.server.parameters import parse_form
 from mmd.mock.server.signatures import rest_payload
@@ -16,23 +20,35 @@ from mmd.mock.server.venue import Venue
 class RestApi:
     """Serves every operation that has a REST route."""
 
-    def __init__(self, venue: Venue, table: OperationTable) -> None:
+    def __init__(self, venue: Venue, table: OperationTable, rim: FaultRim) -> None:
         self._venue = venue
+        self._rim = rim
         self._table = table
 
     async def handle(self, request: web.Request) -> web.Response:
         """One HTTP request."""
+        await self._rim.rest_thawed()
         path, _, query = request.raw_path.partition("?")
         body = (await request.read()).decode(errors="replace")
         address = request.remote or "unknown"
         headers: dict[str, str] = {}
+        plan = UNHARMED
         try:
             operation = self._find(request.method, path)
+            plan = self._rim.plan("rest", 0, operation.name, changes_orders=operation.changes_orders)
+            if plan.refusal is not None:
+                raise wire_error(plan.refusal, self._venue.server_ms())
             result, headers = self._run(operation, query, body, address, request.headers.get("X-MBX-APIKEY"))
+            if plan.error is not None:
+                raise wire_error(plan.error, self._venue.server_ms())
             status, payload = 200, msgspec.json.encode(result)
         except WireError as error:
             status, payload = error.status, msgspec.json.encode(error.body())
             headers = retry_headers(error, self._venue.server_ms())
+        if plan.is_lost:
+            await self._rim.hold(request)
+        if plan.delay_ns:
+            await asyncio.sleep(plan.delay_ns / 1e9)
         used = str(self._venue.limiter.used_weight(address, self._venue.server_ms()))
         headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
         return web.Response(status=status, body=payload, headers=headers, content_type="application/json", charset="UTF-8")

@@ -123,6 +123,12 @@ class StateStore:
         self._lock.close()
         self._lock = None
 
+    def forget(self) -> None:
+        """Delete what is kept, after `close`: the next start begins with fresh accounts."""
+        if self._directory is not None:
+            for path in (self._directory / _CHECKPOINT, *(path for _, path in self._journals())):
+                path.unlink(missing_ok=True)
+
     def abandon(self) -> None:
         """Give the directory free without writing (the exchange did not start)."""
         for file in (self._journal, self._lock):

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from mmd.mock.engine import BalancesChanged, EngineEvent, MatchingEngine, OrderReport, TradePrint
+from mmd.mock.faults import FaultBoard
 from mmd.mock.server import errors
 from mmd.mock.server.config import MockConfig
+from mmd.mock.server.fault_rim import OrderFaults
 from mmd.mock.server.market import MarketContext, MarketFactory
 from mmd.mock.server.market_events import SymbolTexts
 from mmd.mock.server.market_streams import MarketStreams
@@ -45,8 +47,11 @@ class Venue:
         clock: Callable[[], int],
         store: StateStore,
         market_factory: MarketFactory,
+        faults: FaultBoard | None = None,
     ) -> None:
         self.config = config
+        self.faults = faults if faults is not None else FaultBoard()
+        self._order_faults = OrderFaults(self.faults, engine, clock)
         self.engine = engine
         self.limiter = RateLimiter(config.rate_limits)
         self.keys = KeyRing(config)
@@ -71,8 +76,8 @@ class Venue:
         self._context.streams = lambda: self.streams
 
     def server_ms(self) -> int:
-        """The time of requests: the wall clock's, in ms."""
-        return self._clock() // NS_PER_MS
+        """The time of requests: the wall clock's, in ms, and whatever a fault puts it off by."""
+        return (self._clock() + self.faults.clock_offset_ns) // NS_PER_MS
 
     def clock_ns(self) -> int:
         """The wall clock, UTC ns."""
@@ -167,9 +172,18 @@ class Venue:
             self._store.record(self.engine, events)
         aggregates = self.histories[symbol].add(prints) if prints else []
         if self._context.streams_from_engine:
-            self.streams.on_operation(time_ns, symbol, prints, aggregates)
+            self.streams.on_operation(time_ns + self.faults.stamp_offset_ns, symbol, prints, aggregates)
         if concerns_accounts:
             self.user_data.on_operation(events)
+            if self.faults.fills_partially:
+                self._order_faults.on_events(events)
+
+    def fill_due(self) -> None:
+        """Carry out the partial fills that a fault has ordered."""
+        if self._order_faults.has_fills:
+            now_ns = self.catch_up()
+            for symbol, events in self._order_faults.fill_due(now_ns):
+                self.publish(now_ns, symbol, events)
 
     def _market_target_ns(self) -> int:
         now_ns = self._clock()
@@ -180,10 +194,11 @@ class Venue:
     def _beat(self, time_ns: int) -> None:
         if not self._context.streams_from_engine:
             return
-        self.streams.fast_beat(time_ns)
+        stamp_ns = time_ns + self.faults.stamp_offset_ns
+        self.streams.fast_beat(stamp_ns)
         if time_ns >= self._next_slow_ns:
             self._next_slow_ns = time_ns - time_ns % self._slow_ns + self._slow_ns
-            self.streams.slow_beat(time_ns)
+            self.streams.slow_beat(stamp_ns)
 
     def _broadcast(self, stream: str, frame: bytes) -> None:
         self.streams.broadcast(stream, frame)

@@ -11,6 +11,7 @@ from mmd.mock.server import errors
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.errors import ErrorBody, WireError
 from mmd.mock.server.execution import Request, authenticate, execute
+from mmd.mock.server.fault_rim import FaultRim, wire_error
 from mmd.mock.server.operations import Operation, OperationTable, Security
 from mmd.mock.server.parameters import Parameters, parse_json_object
 from mmd.mock.server.rate_limits import RateLimitLine
@@ -58,8 +59,11 @@ def _check_id(raw: msgspec.Raw) -> None:
 class ApiSession:
     """One connection to the WebSocket API."""
 
-    def __init__(self, socket: SocketConnection, venue: Venue, table: OperationTable, *, return_rate_limits: bool) -> None:
+    def __init__(
+        self, socket: SocketConnection, venue: Venue, table: OperationTable, rim: FaultRim, *, return_rate_limits: bool
+    ) -> None:
         self.socket = socket
+        self._rim = rim
         self._venue = venue
         self._table = table
         self._return_rate_limits = return_rate_limits
@@ -95,19 +99,28 @@ class ApiSession:
             self._reply(_ApiReply(_NULL, 400, error=ErrorBody(-1135, "Invalid JSON Request")))
             return
         show_limits = self._return_rate_limits
-        operation: Operation | None = None
-        account = ""
+        method = request.method.removeprefix("v3/")
+        operation = self._table.by_method.get(method)
+        changes_orders = operation is not None and operation.changes_orders
+        plan = self._rim.plan("order_entry", self.socket.rim.number, method, changes_orders=changes_orders)
         try:
+            if plan.refusal is not None:
+                raise wire_error(plan.refusal, self._venue.server_ms())
             parameters = parse_json_object(request.params)
             show_limits = parameters.flag("returnRateLimits", show_limits)
-            method = request.method.removeprefix("v3/")
-            operation = self._table.by_method.get(method)
             result, account = self._run(method, operation, parameters)
+            if plan.error is not None:
+                raise wire_error(plan.error, self._venue.server_ms())
             reply = _ApiReply(request.id, 200, result=result, rateLimits=self._limits(operation, account, show_limits))
         except WireError as error:
             limits = self._limits(operation if error.account else None, error.account, show_limits)
             reply = _ApiReply(request.id, error.status, error=self._error_body(error), rateLimits=limits)
-        self._reply(reply)
+        if plan.is_lost:
+            return
+        if plan.delay_ns:
+            self.socket.send_later(msgspec.json.encode(reply), plan.delay_ns)
+        else:
+            self._reply(reply)
 
     def _run(self, method: str, operation: Operation | None, parameters: Parameters) -> tuple[object, str]:
         request = Request(

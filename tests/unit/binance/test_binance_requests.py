@@ -172,5 +172,6 @@ def test_numbers_survive_the_wire_exactly(instrument: Instrument, ticks: int, lo
     price, quantity = FixedPointText(instrument, of_price=True)(ticks), FixedPointText(instrument, of_price=False)(lots)
     assert (price, quantity) == (instrument.price_text(ticks), instrument.quantity_text(lots))
     assert (instrument.ticks(price), instrument.lots(quantity)) == (ticks, lots)
-    frame = f'{{"stream":"xusdt@bookTicker","data":{{"u":1,"b":"{price}","B":"{quantity}","a":"{price}","A":"{quantity}"}}}}'
+    levels = f'"b":"{price}","B":"{quantity}","a":"{price}","A":"{quantity}"'
+    frame = f'{{"stream":"xusdt@bookTicker","data":{{"u":1,"s":"XUSDT",{levels}}}}}'
     assert FrameDecoder([instrument]).decode(frame.encode(), 1) == TouchUpdate("XUSDT", 1, 0, 1, ticks, lots, ticks, lots)
