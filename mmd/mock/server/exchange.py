@@ -235,7 +235,7 @@ class MockExchange:
         if config.tls_certificate is not None and config.tls_key is not None:
             self.certificate = config.tls_certificate
             return server_context(config.tls_certificate, config.tls_key)
-        if config.state_dir is None:
+        if config.state_dir is None and self._temporary is None:
             self._temporary = TemporaryDirectory(prefix="mmd-mock-tls-")
         directory = config.state_dir or Path(self._temporary.name if self._temporary else "")
         self.certificate, key = self_signed(directory, config.host)

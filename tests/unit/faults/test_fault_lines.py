@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 import pytest
 
+from mmd.exchanges.binance.decode import FrameDecoder, MalformedFrame
 from mmd.mock.faults import FaultBoard, FaultError, FrameLine, parse_fault
 from mmd.mock.faults.board import MAX_ACTIVE
 from mmd.mock.faults.corruption import Corruption, corrupt
@@ -14,6 +15,7 @@ from mmd.mock.faults.frame_class import FrameClass, classify, symbol_of
 from mmd.mock.faults.kinds import KINDS
 from mmd.mock.faults.random_faults import draw_fault
 from mmd.mock.faults.request_plan import UNHARMED, plan_request
+from mmd.mock.instruments import listed
 
 TOUCH = b'{"u":7,"s":"BTCUSDT","b":"1.00","B":"2","a":"1.10","A":"3"}'
 DEPTH = b'{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,"b":[["1.00","2"]],"a":[["1.10","0"]]}'
@@ -148,3 +150,15 @@ def test_the_number_of_faults_is_bounded() -> None:
 def test_a_refusal_needs_a_text() -> None:
     with pytest.raises(FaultError, match="needs a message"):
         parse_fault({"kind": "refuse_orders", "code": -5})
+
+
+@pytest.mark.parametrize("how", Corruption.detectable())
+@pytest.mark.parametrize(
+    ("stream", "data"), [("btcusdt@bookTicker", TOUCH), ("btcusdt@depth@100ms", DEPTH), ("ethusdt@trade", TRADE)]
+)
+def test_our_decoder_refuses_what_can_be_detected(how: Corruption, stream: str, data: bytes) -> None:
+    decoder = FrameDecoder(listed(["BTCUSDT", "ETHUSDT"]))
+    assert decoder.decode(combined(stream, data), 1) is not None
+    for seed in range(200):
+        with pytest.raises(MalformedFrame):
+            decoder.decode(corrupt(combined(stream, data), how, Random(seed)), 1)
