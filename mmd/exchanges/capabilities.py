@@ -6,17 +6,14 @@ import msgspec
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """Stated by each adapter. Whatever is not claimed is refused or carried out another way, never passed over in silence.
+    """Stated by each adapter. Whatever is not claimed is refused with an event, never passed over in silence.
 
-    Every adapter places, cancels, queries and replaces orders, and gathers reconciliations; these flags say what more there is.
+    Every adapter places, cancels and queries orders and gathers reconciliations; these flags say what more there is. How one order
+    takes another's place is stated by each instrument (`Instrument.replacement`).
     """
 
     post_only: bool = True
     """A post-only order that would take is refused by the venue. Without: the adapter refuses every post-only order itself."""
-    amend: bool = False
-    """`AmendOrder` reduces an order that keeps its priority. Without: it is answered with `CancelRejected`, the order stands."""
-    atomic_replace: bool = False
-    """`ReplaceOrder` is one message to the venue. Without: the adapter cancels, and places once the cancel is confirmed."""
     remote_orders: bool = True
     """Orders travel to a venue: outcomes can be unknown, requests limited, timestamps refused. Without: they never leave us."""
     countdown_cancel: bool = False

@@ -12,43 +12,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mmd.mock.engine import (
-    EngineEvent,
-    ExecutionType,
-    MatchingEngine,
-    NewOrder,
-    Order,
-    OrderReport,
-    OrderType,
-    Refusal,
-    TimeInForce,
-    TradePrint,
-)
+from mmd.mock.engine import EngineEvent, MatchingEngine, OrderReport, TradePrint
+from mmd.mock.engine_commands import AccountCommand, EngineCommands
 from mmd.trader import Command, Trader
 from mmd.types.control import Exit, PersistHalt, PersistLedger, Timer
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedState, FeedStatus, MarketTrade, Side, TouchUpdate
-from mmd.types.orders import (
-    AmendOrder,
-    CancelOrder,
-    CancelRejected,
-    ClockSync,
-    Fill,
-    OrderAccepted,
-    OrderChannelStatus,
-    OrderNotFound,
-    OrderRejected,
-    OrderUpdate,
-    PlaceOrder,
-    QueryOrder,
-    ReconciliationReport,
-    ReplaceOrder,
-    RequestDepthSnapshot,
-    RequestReconciliation,
-)
+from mmd.types.orders import ClockSync, OrderChannelStatus, RequestDepthSnapshot, RequestReconciliation
 
 TIMER_NS = 50_000_000
 DEPTH_NS = 100_000_000
-TRADES_PER_REPORT = 1000
 
 
 class Market(Protocol):
@@ -83,22 +55,13 @@ class VirtualVenue:
         """Called with each event just before the trader gets it."""
         self._feed_up = True
         self._market = market
-        self._account = account
         self._feed_latency_ns = feed_latency_ns
         self._order_latency_ns = order_latency_ns
         self._queue: list[tuple[int, int, Callable[[int], None]]] = []
         self._number = 0
         self._touches: dict[str, tuple[int, ...]] = {}
         self._trader: Trader | None = None
-        self._handlers: dict[type, Callable[[Any, int], None]] = {
-            PlaceOrder: self._place,
-            CancelOrder: self._cancel,
-            ReplaceOrder: self._replace,
-            AmendOrder: self._amend,
-            QueryOrder: self._query,
-            RequestDepthSnapshot: self._snapshot,
-            RequestReconciliation: self._reconcile,
-        }
+        self._commands = EngineCommands(engine, account)
 
     # ---- the world's clock
 
@@ -139,9 +102,17 @@ class VirtualVenue:
             self.checkpoint = command.document
         elif isinstance(command, Exit):
             self.exited = True
+        elif isinstance(command, RequestDepthSnapshot):
+            self._later(self._order_latency_ns, lambda now: self._snapshot(command, now))
         else:
-            handler = self._handlers[type(command)]
-            self._later(self._order_latency_ns, lambda now: handler(command, now))
+            self._later(self._order_latency_ns, lambda now: self._account_command(command, now))
+
+    def _account_command(self, command: AccountCommand, now: int) -> None:
+        events, answers = self._commands.carry_out(command, now, now + self._feed_latency_ns)
+        if events and not isinstance(command, RequestReconciliation):
+            self._publish(command.symbol, events, now)
+        if answers:
+            self._answer(*answers)
 
     def _later(self, delay_ns: int, act: Callable[[int], None]) -> None:
         self._number += 1
@@ -164,8 +135,8 @@ class VirtualVenue:
             if isinstance(event, TradePrint):
                 aggressor = Side.SELL if event.buyer_is_maker else Side.BUY
                 batch.append(MarketTrade(symbol, receive, time_ns, event.trade_id, event.price_ticks, event.lots, aggressor))
-            elif isinstance(event, OrderReport) and event.account == self._account:
-                batch.extend(self._user_events(event, receive))
+            elif isinstance(event, OrderReport):
+                batch.extend(self._commands.account_events(event, receive))
         touch = self.engine.touch(symbol)
         if touch[1:] != self._touches.get(symbol) and touch[1] and touch[3]:
             self._touches[symbol] = touch[1:]
@@ -211,170 +182,6 @@ class VirtualVenue:
     def _snapshot(self, command: RequestDepthSnapshot, now: int) -> None:
         update_id, bids, asks = self.engine.depth(command.symbol, 1000)
         self._answer(DepthSnapshot(command.symbol, now + self._feed_latency_ns, update_id, tuple(bids), tuple(asks)))
-
-    # ---- orders
-
-    def _user_events(self, event: OrderReport, receive: int) -> list[Any]:
-        cancelled = event.execution_type in (ExecutionType.CANCELED, ExecutionType.EXPIRED) and event.original_client_order_id
-        name = event.original_client_order_id if cancelled else event.client_order_id
-        events: list[Any] = []
-        if event.trade is not None:
-            events.append(_fill(event.trade, receive))
-        if event.execution_type != ExecutionType.REJECTED:
-            events.append(
-                OrderUpdate(
-                    receive,
-                    event.symbol,
-                    name,
-                    event.order_id,
-                    event.side,
-                    event.price_ticks,
-                    event.lots,
-                    event.executed_lots,
-                    event.status,
-                    event.time_ns,
-                    event.original_client_order_id,
-                )
-            )
-        return events
-
-    def _new(self, command: PlaceOrder | ReplaceOrder) -> NewOrder:
-        post_only = not isinstance(command, PlaceOrder) or command.post_only
-        kind, tif = (OrderType.LIMIT_MAKER, None) if post_only else (OrderType.LIMIT, TimeInForce.IOC)
-        return NewOrder(
-            self._account,
-            command.symbol,
-            command.side,
-            kind,
-            tif,
-            command.price_ticks,
-            command.lots,
-            client_order_id=command.client_order_id,
-        )
-
-    def _place(self, command: PlaceOrder, now: int) -> None:
-        receive = now + self._feed_latency_ns
-        try:
-            order, events = self.engine.place(self._new(command), now)
-        except Refusal as refusal:
-            self._answer(OrderRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
-            return
-        self._publish(command.symbol, events, now)
-        self._answer(OrderAccepted(receive, command.symbol, command.client_order_id, order.order_id))
-
-    def _cancel(self, command: CancelOrder, now: int) -> None:
-        try:
-            _, events = self.engine.cancel(self._account, command.symbol, now, client_order_id=command.client_order_id)
-        except Refusal as refusal:
-            receive = now + self._feed_latency_ns
-            self._answer(CancelRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
-            return
-        self._publish(command.symbol, events, now)
-
-    def _replace(self, command: ReplaceOrder, now: int) -> None:
-        receive, symbol = now + self._feed_latency_ns, command.symbol
-        try:
-            outcome = self.engine.cancel_replace(
-                self._account,
-                symbol,
-                now,
-                cancel_client_order_id=command.cancel_client_order_id,
-                new=self._new(command),
-                stop_on_failure=True,
-            )
-        except Refusal as refusal:
-            self._answer(
-                CancelRejected(receive, symbol, command.cancel_client_order_id, refusal.code, refusal.message),
-                OrderRejected(receive, symbol, command.client_order_id, refusal.code, refusal.message),
-            )
-            return
-        self._publish(symbol, outcome.events, now)
-        if outcome.cancel_refusal is not None:
-            failed = outcome.cancel_refusal
-            self._answer(
-                CancelRejected(receive, symbol, command.cancel_client_order_id, failed.code, failed.message),
-                OrderRejected(receive, symbol, command.client_order_id, failed.code, "not attempted"),
-            )
-        elif outcome.new_order_refusal is not None:
-            failed = outcome.new_order_refusal
-            self._answer(OrderRejected(receive, symbol, command.client_order_id, failed.code, failed.message))
-        elif outcome.placed is not None:
-            self._answer(OrderAccepted(receive, symbol, command.client_order_id, outcome.placed.order_id))
-
-    def _amend(self, command: AmendOrder, now: int) -> None:
-        try:
-            _, events = self.engine.amend(
-                self._account,
-                command.symbol,
-                now,
-                client_order_id=command.client_order_id,
-                lots=command.lots,
-                new_client_order_id=command.new_client_order_id,
-            )
-        except Refusal as refusal:
-            receive = now + self._feed_latency_ns
-            self._answer(CancelRejected(receive, command.symbol, command.client_order_id, refusal.code, refusal.message))
-            return
-        self._publish(command.symbol, events, now)
-
-    def _query(self, command: QueryOrder, now: int) -> None:
-        receive = now + self._feed_latency_ns
-        try:
-            order = self.engine.find_order(self._account, command.symbol, client_order_id=command.client_order_id)
-        except Refusal:
-            self._answer(OrderNotFound(receive, command.symbol, command.client_order_id, command.decided_ns // 1_000_000))
-            return
-        self._answer(_order_update(order, receive))
-
-    def _reconcile(self, command: RequestReconciliation, now: int) -> None:
-        receive, account = now + self._feed_latency_ns, self._account
-        orders = [order for symbol, _ in command.after_trade_ids for order in self.engine.open_orders(account, symbol)]
-        trades = [
-            trade
-            for symbol, last in command.after_trade_ids
-            for trade in self.engine.trades(account, symbol, from_id=last + 1, limit=TRADES_PER_REPORT)
-        ]
-        self._answer(
-            ReconciliationReport(
-                receive,
-                command.decided_ns,
-                tuple(self.engine.balances(account)),
-                tuple(_order_update(order, receive) for order in orders),
-                tuple(_fill(trade, receive) for trade in trades),
-            )
-        )
-
-
-def _fill(trade: Any, receive: int) -> Fill:
-    return Fill(
-        receive,
-        trade.symbol,
-        trade.trade_id,
-        trade.client_order_id,
-        trade.order_id,
-        trade.side,
-        trade.price_ticks,
-        trade.lots,
-        trade.fee_atoms,
-        trade.fee_asset,
-        trade.is_maker,
-        trade.time_ns,
-    )
-
-
-def _order_update(order: Order, receive: int) -> OrderUpdate:
-    return OrderUpdate(
-        receive,
-        order.symbol,
-        order.client_order_id,
-        order.order_id,
-        order.side,
-        order.price_ticks,
-        order.lots,
-        order.executed_lots,
-        order.status,
-        order.updated_ns,
-    )
 
 
 def _nobody(_event: Any) -> None:

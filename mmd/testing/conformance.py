@@ -21,7 +21,7 @@ PASSED = "passed"
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing an adapter must do. `needs` names the capability without which `without` is run instead."""
+    """One thing an adapter must do. `needs` names the capability without which `without` is run instead (see `Session.claims`)."""
 
     name: str
     what: str
@@ -40,7 +40,8 @@ class Step(msgspec.Struct, frozen=True):
             session = Session(venue)
             try:
                 result = PASSED
-                if self.needs and not getattr(session.capabilities, self.needs):
+                await session.adapter.load_instruments()
+                if self.needs and not session.claims(self.needs):
                     assert self.without is not None, f"{self.name} cannot be left out"
                     await self.without(session)
                     result = f"not claimed: {self.instead}"
@@ -70,11 +71,26 @@ STEPS: tuple[Step, ...] = (
         "amend",
         "less quantity, same order, same place in the queue",
         steps.amend,
-        "amend",
+        "cancel_replace",
         steps.refuse_amend,
         "an amend is refused and the order stands",
     ),
-    Step("replace", "the old order goes before the new one comes; none comes for one that is gone", steps.replace),
+    Step(
+        "replace",
+        "the old order goes before the new one comes; none comes for one that is gone",
+        steps.replace,
+        "cancel_replace",
+        steps.refuse_replace,
+        "a replacement is refused, both halves, and the order stands",
+    ),
+    Step(
+        "modify",
+        "another price and quantity, same order; one that would take is not left there",
+        steps.modify,
+        "modify",
+        steps.refuse_modify,
+        "a modification is refused and the order stands",
+    ),
     Step("cancel", "a cancel is confirmed; one of an unknown order is refused", steps.cancel),
     Step("query", "an order's state, and that there is no such order, with the query's time", steps.query),
     Step("fill", "fills partly and wholly, each once, with trade id and maker flag; balances follow", steps.fill),

@@ -12,7 +12,7 @@ from mmd.exchanges.capabilities import Capabilities
 from mmd.market.book import OrderBook
 from mmd.testing.recorder import PATIENCE_SECONDS, Recorder
 from mmd.testing.venue import VenueHarness
-from mmd.types.instrument import Instrument
+from mmd.types.instrument import Instrument, Replacement
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedState, FeedStatus, Level, Side, TouchUpdate
 from mmd.types.orders import (
     CancelOrder,
@@ -29,6 +29,7 @@ from mmd.types.orders import (
 )
 
 PREFIX = "conf"
+REPLACEMENTS = frozenset(way.value for way in Replacement)
 MANY = 1_000
 TIMER_SECONDS = 0.05
 E = TypeVar("E")
@@ -66,6 +67,12 @@ class Session:
     def instrument(self) -> Instrument:
         """The symbol's."""
         return self.adapter.instruments[self.venue.symbol]
+
+    def claims(self, capability: str) -> bool:
+        """Whether a capability is stated: a flag of the adapter, or the way of replacement of its instruments (loaded by then)."""
+        if capability in REPLACEMENTS:
+            return self.instrument.replacement.value == capability
+        return bool(getattr(self.capabilities, capability))
 
     async def open(self) -> None:
         """Start the adapter and wait until it can trade."""

@@ -17,6 +17,7 @@ from mmd.types.orders import (
     ClockSync,
     Fill,
     InstrumentsLoaded,
+    ModifyOrder,
     OrderAccepted,
     OrderChannelStatus,
     OrderNotFound,
@@ -217,9 +218,59 @@ async def refuse_amend(session: Session) -> None:
     name = await session.placed()
     session.send(AmendOrder(session.clock(), name, session.next_id(), venue.symbol, venue.lots // 2))
     await session.about(CancelRejected, name)
-    listed = await venue.open_orders()
-    assert list(listed) == [name]
-    assert session.instrument.lots(listed[name].quantity) == venue.lots
+    await _stands(session, name)
+
+
+async def _stands(session: Session, client_order_id: str) -> None:
+    listed = await session.venue.open_orders()
+    assert list(listed) == [client_order_id]
+    assert session.instrument.lots(listed[client_order_id].quantity) == session.venue.lots
+
+
+async def refuse_replace(session: Session) -> None:
+    """Both halves are told, and nothing has changed."""
+    await session.open()
+    name = await session.placed()
+    new_id = _replace(session, name, session.venue.bid_ticks - 5)
+    await session.about(CancelRejected, name)
+    await session.about(OrderRejected, new_id)
+    await _stands(session, name)
+
+
+async def modify(session: Session) -> None:
+    """The order keeps its ids; where it would take at its new price it is refused or cancelled, and never trades."""
+    venue = session.venue
+    await session.open()
+    name = await session.placed()
+    before = (await session.recorder.wait_for(OrderAccepted)).exchange_order_id
+    for price_ticks, lots in ((venue.bid_ticks + 5, venue.lots), (venue.bid_ticks + 5, venue.lots // 2)):
+        since = session.recorder.mark()
+        session.send(ModifyOrder(session.clock(), name, venue.symbol, Side.BUY, price_ticks, lots))
+        changed = await session.about(OrderUpdate, name, since=since)
+        assert (changed.exchange_order_id, changed.price_ticks, changed.lots) == (before, price_ticks, lots)
+        listed = (await venue.open_orders())[name]
+        assert (session.instrument.ticks(listed.price), session.instrument.lots(listed.quantity)) == (price_ticks, lots)
+    since = session.recorder.mark()
+    session.send(ModifyOrder(session.clock(), name, venue.symbol, Side.BUY, venue.ask_ticks, venue.lots // 2))
+    answer = await session.recorder.wait_for(
+        object, lambda event: isinstance(event, OrderUpdate | CancelRejected) and event.client_order_id == name, since=since
+    )
+    if isinstance(answer, OrderUpdate):
+        assert not answer.status.is_open
+    assert session.recorder.of(Fill) == []
+    since = session.recorder.mark()
+    session.send(ModifyOrder(session.clock(), "conf-none", venue.symbol, Side.BUY, venue.bid_ticks, venue.lots))
+    await session.about(CancelRejected, "conf-none", since=since)
+
+
+async def refuse_modify(session: Session) -> None:
+    """The order stands as it was."""
+    venue = session.venue
+    await session.open()
+    name = await session.placed()
+    session.send(ModifyOrder(session.clock(), name, venue.symbol, Side.BUY, venue.bid_ticks - 5, venue.lots))
+    await session.about(CancelRejected, name)
+    await _stands(session, name)
 
 
 async def replace(session: Session) -> None:

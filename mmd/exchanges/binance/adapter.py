@@ -30,12 +30,19 @@ from mmd.exchanges.binance.signing import signer_of
 from mmd.exchanges.binance.user_data import UserDataDecoder
 from mmd.exchanges.capabilities import Capabilities
 from mmd.types.instrument import Instrument
-from mmd.types.orders import InstrumentsLoaded, ReconciliationFailed, RequestDepthSnapshot, RequestReconciliation
+from mmd.types.orders import (
+    CancelRejected,
+    InstrumentsLoaded,
+    ModifyOrder,
+    ReconciliationFailed,
+    RequestDepthSnapshot,
+    RequestReconciliation,
+)
 
 log = structlog.get_logger(__name__)
 
 SNAPSHOT_LEVELS = 1000
-CAPABILITIES = Capabilities(amend=True, atomic_replace=True)
+CAPABILITIES = Capabilities()
 
 
 class BinanceSpotAdapter:
@@ -100,7 +107,7 @@ class BinanceSpotAdapter:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Of Binance Spot: a true amend and cancelReplace, no dead-man's switch."""
+        """Of Binance Spot: all over streams, nothing that stops us when we fall silent."""
         return CAPABILITIES
 
     async def load_instruments(self) -> Mapping[str, Instrument]:
@@ -138,6 +145,10 @@ class BinanceSpotAdapter:
             self._request_snapshot(command.symbol)
         elif isinstance(command, RequestReconciliation):
             self._request_reconciliation(command)
+        elif isinstance(command, ModifyOrder):
+            now_ns = self._surroundings.clock_ns()
+            refused = CancelRejected(now_ns, command.symbol, command.client_order_id, 0, "Spot changes no order in place")
+            self._outlet.soon([refused], now_ns)
         else:
             self._order_entry.send(command)
 
