@@ -16,6 +16,8 @@ MAX_NUM_ORDER_AMENDS = 10
 """Amends of one order."""
 MAX_NOTIONAL_ATOMS = 9_000_000 * ATOMS_PER_UNIT
 """Largest value of a limit order, in quote atoms."""
+MARKET_LOT_DIVISOR = 2
+"""The largest market order is the largest order divided by this (MARKET_LOT_SIZE)."""
 PERCENT_PRICE_FACTOR = 5
 """A limit price may be up to this many times the last price, or the last price this many times it (PERCENT_PRICE_BY_SIDE)."""
 
@@ -94,6 +96,8 @@ def check_filters(instrument: Instrument, new: NewOrder, *, reference_ticks: int
             check_notional(instrument, new.quote_atoms, limit_order=False)
         else:
             check_lots(instrument, new.lots)
+            if new.lots > max_market_lots(instrument):
+                raise filter_failure("MARKET_LOT_SIZE")
             if reference_ticks:
                 check_notional(instrument, reference_ticks * new.lots * instrument.notional_atoms, limit_order=False)
         return
@@ -106,6 +110,11 @@ def check_filters(instrument: Instrument, new: NewOrder, *, reference_ticks: int
         raise filter_failure("PERCENT_PRICE_BY_SIDE")
     if open_orders >= MAX_NUM_ORDERS:
         raise filter_failure("MAX_NUM_ORDERS")
+
+
+def max_market_lots(instrument: Instrument) -> int:
+    """The largest market order, in lots."""
+    return max(instrument.min_lots, instrument.max_lots // MARKET_LOT_DIVISOR)
 
 
 def check_lots(instrument: Instrument, lots: int) -> None:

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection_rim import ConnectionRim, break_off
+from mmd.mock.server.time_unit import in_microseconds, wants_microseconds
 
 _MAX_OUTSTANDING_PINGS = 16
 
@@ -22,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 class SocketConnection:
-    """A client's websocket. Create it inside the request handler, then await `serve`."""
+    """A client's websocket. Create it inside the request handler, then await `serve`. Raises `WireError` for a bad `timeUnit`."""
 
     def __init__(self, request: web.Request, config: MockConfig, kind: str, rim: ConnectionRim) -> None:
         self.address = request.remote or "unknown"
@@ -33,6 +34,7 @@ class SocketConnection:
         self._request = request
         self._config = config
         self._kind = kind
+        self._microseconds = wants_microseconds(request.query.get("timeUnit"))
         self._socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=config.max_incoming_bytes)
         self._queue: deque[tuple[WSMsgType, bytes]] = deque()
         self._queued_bytes = 0
@@ -55,6 +57,8 @@ class SocketConnection:
 
     def send(self, payload: bytes) -> None:
         """Queue one text frame, or what a fault makes of it; a peer that is too slow for it is disconnected."""
+        if self._microseconds:
+            payload = in_microseconds(payload)
         if self.rim.clear:
             self._enqueue(WSMsgType.TEXT, payload)
         elif not self.is_closing:

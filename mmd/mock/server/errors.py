@@ -166,6 +166,11 @@ def bad_ticker_type() -> WireError:
     return WireError(-1139, "Invalid ticker type.")
 
 
+def bad_time_unit() -> WireError:
+    """A time unit is one of two."""
+    return WireError(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+
+
 def bad_symbol_status() -> WireError:
     """No such symbol status."""
     return WireError(-1122, "Invalid symbolStatus.")

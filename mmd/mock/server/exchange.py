@@ -31,6 +31,7 @@ from mmd.mock.server.operations import OperationTable
 from mmd.mock.server.rest import RestApi, retry_headers
 from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.stream_connection import StreamConnection, StreamRefusal
+from mmd.mock.server.time_unit import wants_microseconds
 from mmd.mock.server.tls import self_signed, server_context
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
@@ -286,6 +287,7 @@ class MockExchange:
 
     def _refuse_connection(self, venue: Venue, request: web.Request, weight: int = 0) -> web.Response | None:
         try:
+            wants_microseconds(request.query.get("timeUnit"))
             venue.limiter.connect(request.remote or "unknown", weight, venue.server_ms())
         except WireError as error:
             headers = retry_headers(error, venue.server_ms())

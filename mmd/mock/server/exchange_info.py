@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mmd.mock.engine import SelfTradePrevention
-from mmd.mock.engine_filters import MAX_NOTIONAL_ATOMS, MAX_NUM_ORDER_AMENDS, MAX_NUM_ORDERS, PERCENT_PRICE_FACTOR
+from mmd.mock.engine_filters import MAX_NOTIONAL_ATOMS, MAX_NUM_ORDER_AMENDS, MAX_NUM_ORDERS, PERCENT_PRICE_FACTOR, max_market_lots
 from mmd.mock.server.rate_limits import RateLimitLine, limit_lines
 from mmd.mock.server.venue import Venue
 from mmd.types.instrument import Instrument, atoms_text, fixed_point
@@ -90,14 +90,19 @@ def _filters(venue: Venue, instrument: Instrument) -> list[dict[str, object]]:
             "tickSize": price(1),
         },
         {"filterType": "LOT_SIZE", **lot_limits, "stepSize": quantity(1)},
-        {"filterType": "MARKET_LOT_SIZE", **lot_limits, "stepSize": quantity(1)},
+        {
+            "filterType": "MARKET_LOT_SIZE",
+            "minQty": quantity(instrument.min_lots),
+            "maxQty": quantity(max_market_lots(instrument)),
+            "stepSize": quantity(1),
+        },
         {
             "filterType": "NOTIONAL",
             "minNotional": atoms_text(instrument.min_notional_atoms),
             "applyMinToMarket": True,
             "maxNotional": atoms_text(MAX_NOTIONAL_ATOMS),
             "applyMaxToMarket": False,
-            "avgPriceMins": 5,
+            "avgPriceMins": 0,
         },
         {
             "filterType": "PERCENT_PRICE_BY_SIDE",
@@ -105,7 +110,7 @@ def _filters(venue: Venue, instrument: Instrument) -> list[dict[str, object]]:
             "bidMultiplierDown": down,
             "askMultiplierUp": up,
             "askMultiplierDown": down,
-            "avgPriceMins": 5,
+            "avgPriceMins": 0,
         },
         {"filterType": "ICEBERG_PARTS", "limit": 10},
         {

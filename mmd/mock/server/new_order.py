@@ -118,7 +118,7 @@ def _quantity(instrument: Instrument, parameters: Parameters, order_type: OrderT
     if quantity is not None and quote_quantity is not None:
         raise errors.unwanted_parameter("quoteOrderQty")
     if quantity is not None:
-        return parse_lots(instrument, quantity, "MARKET_LOT_SIZE"), 0
+        return parse_lots(instrument, quantity, "LOT_SIZE"), 0
     if quote_quantity is None:
         raise errors.missing_either("quantity", "quoteOrderQty")
     if quote_quantity == 0:

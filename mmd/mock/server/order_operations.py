@@ -14,7 +14,16 @@ from mmd.mock.server import errors
 from mmd.mock.server.errors import ErrorBody, WireError
 from mmd.mock.server.new_order import NEW_ORDER_PARAMETERS, generated_id, parse_lots, parse_new_order, response_type
 from mmd.mock.server.operations import Caller, Operation, Security, names
-from mmd.mock.server.order_replies import AmendReply, CancelReply, OrderAck, amend_reply, cancel_reply, placed_reply
+from mmd.mock.server.order_replies import (
+    AmendmentLine,
+    AmendReply,
+    CancelReply,
+    OrderAck,
+    amend_reply,
+    amendment_line,
+    cancel_reply,
+    placed_reply,
+)
 from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.venue import Venue
 from mmd.types.orders import OrderStatus
@@ -148,8 +157,8 @@ def _amend(venue: Venue, caller: Caller, parameters: Parameters) -> AmendReply:
     lots = parse_lots(venue.engine.instruments[symbol], parameters.required_decimal("newQty"), "LOT_SIZE")
     new_client_order_id = parameters.client_order_id("newClientOrderId") or generated_id()
     now_ns = venue.catch_up()
-    # The engine writes the new id into the order itself, so the old one is read before.
-    original = _name_before_amend(venue, caller, symbol, order_id, client_order_id)
+    # The engine writes the new id and quantity into the order itself, so the old ones are read before.
+    original, original_lots = _before_amend(venue, caller, symbol, order_id, client_order_id)
     order, events = venue.engine.amend(
         caller.account,
         symbol,
@@ -160,15 +169,26 @@ def _amend(venue: Venue, caller: Caller, parameters: Parameters) -> AmendReply:
         new_client_order_id=new_client_order_id,
     )
     venue.publish(now_ns, symbol, events)
-    return amend_reply(venue.texts[symbol], order, original, venue.user_data.last_execution_id)
+    text, execution_id = venue.texts[symbol], venue.user_data.last_execution_id
+    venue.amendments(caller.account, symbol).append(amendment_line(text, order, original, original_lots, execution_id))
+    return amend_reply(text, order, original, execution_id)
 
 
-def _name_before_amend(venue: Venue, caller: Caller, symbol: str, order_id: int | None, client_order_id: str | None) -> str:
+def _before_amend(venue: Venue, caller: Caller, symbol: str, order_id: int | None, client_order_id: str | None) -> tuple[str, int]:
     try:
-        return venue.engine.find_order(caller.account, symbol, order_id=order_id, client_order_id=client_order_id).client_order_id
+        order = venue.engine.find_order(caller.account, symbol, order_id=order_id, client_order_id=client_order_id)
     except Refusal:
         # Amending will be refused too, with the code that belongs to an amend.
-        return ""
+        return "", 0
+    return order.client_order_id, order.lots
+
+
+def _amendments(venue: Venue, caller: Caller, parameters: Parameters) -> list[AmendmentLine]:
+    symbol = venue.symbol(parameters.symbol_text())
+    parameters.required("orderId")
+    order_id, from_id = parameters.integer("orderId"), parameters.integer("fromExecutionId") or 0
+    chosen = [line for line in venue.amendments(caller.account, symbol) if line.orderId == order_id and line.executionId >= from_id]
+    return chosen[: parameters.limit(500, 1000)]
 
 
 def order_reference(parameters: Parameters) -> tuple[int | None, str | None]:
@@ -265,6 +285,15 @@ ORDER_OPERATIONS = (
         websocket="order.amend.keepPriority",
         security=Security.SIGNED,
         parameters=_REFERENCE | {"newQty"},
+        weight=4,
+    ),
+    Operation(
+        handler=_amendments,
+        summary="how an order's quantity was reduced, since the exchange started",
+        rest=("GET", "order/amendments"),
+        websocket="order.amendments",
+        security=Security.SIGNED,
+        parameters=names("symbol", "orderId", "fromExecutionId", "limit"),
         weight=4,
     ),
     Operation(

@@ -138,6 +138,19 @@ class AmendReply(msgspec.Struct, frozen=True):
     amendedOrder: AmendedOrder
 
 
+class AmendmentLine(msgspec.Struct, frozen=True):
+    """One of `order/amendments`."""
+
+    symbol: str
+    orderId: int
+    executionId: int
+    origClientOrderId: str
+    newClientOrderId: str
+    origQty: str
+    newQty: str
+    time: int
+
+
 class TradeLine(msgspec.Struct, frozen=True):
     """One of `myTrades`."""
 
@@ -263,6 +276,22 @@ def amend_reply(text: SymbolTexts, order: Order, original_client_order_id: str, 
         order.self_trade_prevention.value,
     )
     return AmendReply(order.updated_ns // NS_PER_MS, execution_id, amended)
+
+
+def amendment_line(
+    text: SymbolTexts, order: Order, original_client_order_id: str, original_lots: int, execution_id: int
+) -> AmendmentLine:
+    """The amend that an order has just gone through."""
+    return AmendmentLine(
+        order.symbol,
+        order.order_id,
+        execution_id,
+        original_client_order_id,
+        order.client_order_id,
+        text.quantity(original_lots),
+        text.quantity(order.lots),
+        order.updated_ns // NS_PER_MS,
+    )
 
 
 def trade_line(text: SymbolTexts, trade: AccountTrade) -> TradeLine:

@@ -14,6 +14,7 @@ from mmd.mock.server.fault_rim import FaultRim, wire_error
 from mmd.mock.server.operations import Operation, OperationTable
 from mmd.mock.server.parameters import parse_form
 from mmd.mock.server.signatures import rest_payload
+from mmd.mock.server.time_unit import in_microseconds, wants_microseconds
 from mmd.mock.server.venue import Venue
 
 
@@ -34,6 +35,7 @@ class RestApi:
         headers: dict[str, str] = {}
         plan = UNHARMED
         try:
+            microseconds = wants_microseconds(request.headers.get("X-MBX-TIME-UNIT"))
             operation = self._find(request.method, path)
             plan = self._rim.plan("rest", 0, operation.name, changes_orders=operation.changes_orders)
             if plan.refusal is not None:
@@ -42,6 +44,7 @@ class RestApi:
             if plan.error is not None:
                 raise wire_error(plan.error, self._venue.server_ms())
             status, payload = 200, msgspec.json.encode(result)
+            payload = in_microseconds(payload) if microseconds else payload
         except WireError as error:
             status, payload = error.status, msgspec.json.encode(error.body())
             headers = retry_headers(error, self._venue.server_ms())

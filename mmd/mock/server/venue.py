@@ -7,6 +7,7 @@ it is recorded.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -19,7 +20,7 @@ from mmd.mock.server.fault_rim import OrderFaults
 from mmd.mock.server.market import MarketContext, MarketFactory
 from mmd.mock.server.market_events import SymbolTexts
 from mmd.mock.server.market_streams import MarketStreams
-from mmd.mock.server.order_replies import NS_PER_MS
+from mmd.mock.server.order_replies import NS_PER_MS, AmendmentLine
 from mmd.mock.server.parameters import Parameters
 from mmd.mock.server.rate_limits import RateLimiter
 from mmd.mock.server.signatures import KeyRing
@@ -31,6 +32,7 @@ from mmd.types.market import Level
 
 _NS_PER_SECOND = 1_000_000_000
 _MAX_CATCH_UP_STEPS = 8
+_AMENDMENTS_KEPT = 10_000
 
 logger = structlog.get_logger(__name__)
 
@@ -63,6 +65,7 @@ class Venue:
         self._started_ns = clock()
         self._advanced_ns = self._started_ns
         self._account_updates: dict[str, int] = {}
+        self._amendments: dict[tuple[str, str], deque[AmendmentLine]] = {}
         self._fast_ns = int(config.fast_depth_interval * _NS_PER_SECOND)
         self._slow_ns = int(config.slow_depth_interval * _NS_PER_SECOND)
         # A replay scales time itself, so that its engine's time stays the wall clock's.
@@ -145,6 +148,10 @@ class Venue:
             if not self.step():
                 break
         return self._advanced_ns
+
+    def amendments(self, account: str, symbol: str) -> deque[AmendmentLine]:
+        """The newest amends of the account's orders on a symbol, oldest first."""
+        return self._amendments.setdefault((account, symbol), deque(maxlen=_AMENDMENTS_KEPT))
 
     def transfer(self, account: str, asset: str, delta_atoms: int) -> None:
         """Deposit to an account, or with an amount below zero withdraw. Raises `Refusal` -2010, `ValueError` for an unknown one."""

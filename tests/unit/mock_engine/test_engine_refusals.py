@@ -108,7 +108,7 @@ def test_a_client_id_that_is_live() -> None:
 
 @pytest.mark.parametrize(
     "new",
-    [limit(SELL, "110", "10.00001"), limit(BUY, "110", "8999"), market(SELL, "10.00001"), market(BUY, "12000", account="poor")],
+    [limit(SELL, "110", "10.00001"), limit(BUY, "110", "8999"), market(SELL, "10.00001"), market(BUY, "4500", account="poor")],
 )
 def test_too_small_a_balance(new: NewOrder) -> None:
     engine = funded()
