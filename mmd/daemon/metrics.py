@@ -102,6 +102,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_markout_bps", "gauge", "Mean markout of our fills, bps, positive is good.", ("symbol", "horizon")),
     Metric("mmd_feature_value", "gauge", "Newest value of a feature.", ("symbol", "feature")),
     Metric("mmd_prediction_value", "gauge", "Newest output of a network.", ("symbol", "output")),
+    Metric(
+        "mmd_feature_drift_psi",
+        "gauge",
+        "Population stability index against the training.",
+        ("symbol", "feature"),
+    ),
     Metric("mmd_orders_sent_total", "counter", "Orders sent (placed or replaced)."),
     Metric("mmd_open_orders", "gauge", "Orders of ours that are open, pending or unknown.", ("symbol", "side")),
     Metric("mmd_risk_denials_total", "counter", "Orders denied locally, by first failing check.", ("reason",)),
@@ -296,6 +302,7 @@ def _symbol(families: Families, line: SymbolReport) -> None:
     for name, values in (
         ("mmd_markout_bps", line.markouts_bps),
         ("mmd_prediction_value", line.predictions),
+        ("mmd_feature_drift_psi", line.drift),
     ):
         for label, number in values.items():
             _put(families, name, number, line.symbol, label)

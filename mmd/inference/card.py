@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from mmd.inference.drift import Bins
 from mmd.inference.errors import BundleError
 
 CARD_FILE = "card.json"
@@ -100,6 +101,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Full spread in multiples of the trailing mid volatility over H: log(spread) = log(min) + s * log(max / min)."""
     normalisation: Normalisation
     training_range: TrainingRange
+    drift_reference: tuple[Bins, ...] = ()
+    """Of each market input over the training part, what drift is measured against; none in old cards."""
     variants: tuple[Variant, ...]
     preference: dict[str, tuple[str, ...]] = {}
     """Runtime name to variant names, best first. A runtime that is not named takes the variants in their own order."""
@@ -143,6 +146,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             inventory_low=inside.inventory_low,
             inventory_high=inside.inventory_high,
         )
+        if self.drift_reference:
+            _same_length(feature_names=self.feature_names, drift_reference=self.drift_reference)
         if not 0 < self.spread_min < self.spread_max < math.inf:
             raise ValueError(f"expected 0 < spread_min < spread_max, got {self.spread_min} and {self.spread_max}")
         if not (0 < self.horizon_seconds < math.inf and self.steps > 0):

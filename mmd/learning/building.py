@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.inference.bundle import Bundle, write_bundle
 from mmd.inference.card import Card, Normalisation, TrainingRange, Variant
+from mmd.inference.drift import Bins, reference_bins
 from mmd.inference.errors import BundleError
 from mmd.inference.golden import GoldenInputs
 from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, load_runtime
@@ -84,6 +85,7 @@ def build_bundle(
         spread_max=dataset.label_settings.spread_max,
         normalisation=_normalisation(weights),
         training_range=_training_range(dataset, walk),
+        drift_reference=drift_reference(dataset),
         variants=tuple(
             Variant(form.value, STEP_FILES[form], TOLERANCES[form], REFERENCE_TOLERANCES[form])
             for form in (Form.INT8, Form.INT8_PER_TENSOR, Form.FLOAT32)
@@ -194,6 +196,12 @@ def _training_range(dataset: Dataset, walk: WalkSizes) -> TrainingRange:
     low, high = (np.percentile(market, percentile, axis=0) for percentile in RANGE_PERCENTILES)
     held_low, held_high = (np.percentile(inventory, percentile, axis=0) for percentile in RANGE_PERCENTILES)
     return TrainingRange(_floats(low), _floats(high), _floats(held_low), _floats(held_high))
+
+
+def drift_reference(dataset: Dataset) -> tuple[Bins, ...]:
+    """The bins of each market input over the training part."""
+    market = np.concatenate([part.session.market[part.span] for part in dataset.parts[TRAIN]])
+    return tuple(reference_bins(column) for column in market.T)
 
 
 def _floats(array: Array) -> tuple[float, ...]:

@@ -403,6 +403,7 @@ class Trader:
             if desk.dirty or desk.quote is None or self._blocked(desk, now):
                 self._refresh(desk, now)
             desk.run_challenger(now)
+            desk.perception.measure_drift()
         if self.safeguards.persist_due:
             self._persist()
         self._leave_when_clear()

@@ -6,6 +6,7 @@ after a short one it is warmed again from the ring, after a longer one everythin
 
 from __future__ import annotations
 
+from mmd.inference.drift import DriftMeter
 from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
@@ -24,7 +25,9 @@ class Perception:
         "_interrupted",
         "_last_step_ns",
         "_max_age_ns",
+        "_measured",
         "_stages",
+        "drift",
         "gate",
         "inventory",
         "prediction",
@@ -45,6 +48,8 @@ class Perception:
             raise ValueError("a predictor and its gate come together")
         self.predictor = predictor
         self.gate = gate
+        self.drift = _drift_meter(predictor)
+        self._measured = 0
         self.stream = FeatureStream()
         self.inventory = InventoryFeatures()
         self.prediction = Prediction()
@@ -60,9 +65,25 @@ class Perception:
             gate.refusals, gate.passed = self.gate.refusals, self.gate.passed
             predictor.inventory[:] = self.predictor.inventory
         self.predictor, self.gate = predictor, gate
+        self.drift = _drift_meter(predictor)
         predictor.warm(self.stream.ring.recent())
         self.prediction.usable = False
         self.prediction.refusal = "networks swapped"
+
+    def measure_drift(self) -> None:
+        """Look at the rows that came since the last look, as far as the ring still holds them. Not for the way of a tick."""
+        if self.drift is None:
+            return
+        ring = self.stream.ring
+        fresh = min(ring.pushed - self._measured, ring.rows, ring.pushed) if ring.pushed >= self._measured else 0
+        self._measured = ring.pushed
+        if fresh and self.warm:
+            self.drift.observe(ring.recent()[-fresh:])
+
+    def drift_psi(self) -> dict[str, float]:
+        """Population stability index by feature; empty before enough was seen, or without a reference in the card."""
+        psi = None if self.drift is None else self.drift.psi()
+        return {} if psi is None else dict(zip(self.stream.features.NAMES, psi.tolist(), strict=True))
 
     @property
     def warm(self) -> bool:
@@ -136,3 +157,8 @@ class Perception:
             predictor.warm(self.stream.ring.recent())
         self.prediction.usable = False
         self.prediction.refusal = "interrupted"
+
+
+def _drift_meter(predictor: QuotePredictor | None) -> DriftMeter | None:
+    reference = () if predictor is None else predictor.card.drift_reference
+    return DriftMeter(reference) if reference else None

@@ -100,6 +100,7 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         markouts_bps=markouts,
         features=dict(zip(desk.perception.stream.features.NAMES, desk.perception.stream.features.values, strict=True)),
         predictions=predictions(desk),
+        drift=desk.perception.drift_psi(),
     )
 
 

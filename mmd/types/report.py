@@ -63,6 +63,8 @@ class SymbolReport(msgspec.Struct, frozen=True):
     markouts_bps: dict[str, float]
     features: dict[str, float] = {}
     predictions: dict[str, float] = {}
+    drift: dict[str, float] = {}
+    """Population stability index by feature."""
     funding: float = 0.0
     """Received for holding the position (below zero: paid); part of `pnl`, not of `realised`."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.drift import reference_bins
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.mock.engine import MatchingEngine
@@ -249,3 +250,16 @@ def test_a_challenger_changes_nothing_that_is_sent(bundle: Bundle) -> None:
     assert outcomes[0] == outcomes[1]
     trader.on_event(ChallengeNetworks(venue.now_ns, None, {}))
     assert trader.report(venue.now_ns).shadow == ()
+
+
+def test_drift_is_told_of_a_market_that_the_networks_were_not_trained_on(bundle: Bundle) -> None:
+    normal = np.random.default_rng(1).normal(size=10_000)
+    elsewhere = (reference_bins(normal + 1000.0),) * len(bundle.card.feature_names)
+    drifted = msgspec.structs.replace(bundle, card=msgspec.structs.replace(bundle.card, drift_reference=elsewhere))
+    venue, trader = make_world(drifted)
+    venue.connect(trader)
+    assert trader.report(venue.now_ns).symbols[0].drift == {}
+    venue.run(START_NS + 60 * SECOND_NS)
+    drift = trader.report(venue.now_ns).symbols[0].drift
+    assert set(drift) == set(trader.desks["BTCUSDT"].perception.stream.features.NAMES)
+    assert all(value > 1.0 for value in drift.values())
