@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from mmd.mock.engine import SelfTradePrevention
+from mmd.mock.futures.config import FuturesConfig
 
 
 class RateLimits(BaseModel):
@@ -95,6 +96,7 @@ class MockConfig(BaseModel):
     admin_token: SecretStr | None = Field(
         default=None, description="token that opens the admin endpoint; without one it is open to loopback alone"
     )
+    futures: FuturesConfig = Field(default=FuturesConfig(), description="USD-M futures beside the spot market")
     rate_limits: RateLimits = Field(default=RateLimits(), description="limits of requests, orders and connections")
 
     @field_validator("accounts", mode="before")

@@ -17,6 +17,7 @@ from aiohttp import WSCloseCode, web
 
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.faults import FaultBoard, load_scenario
+from mmd.mock.futures.face import STREAM_PREFIX, WEBSOCKET_API_PATH, FuturesFace
 from mmd.mock.instruments import dollars, listed
 from mmd.mock.replay import Recording
 from mmd.mock.server.config import MockConfig
@@ -68,6 +69,7 @@ class MockExchange:
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._venue: Venue | None = None
+        self._futures: FuturesFace | None = None
         self._port = config.port
         self._temporary: TemporaryDirectory[str] | None = None
         self.certificate: Path | None = None
@@ -104,9 +106,27 @@ class MockExchange:
         return f"{self.stream_url}/ws-api/v3"
 
     @property
+    def futures(self) -> FuturesFace:
+        """The futures, where they are served. Raises RuntimeError where not."""
+        if self._futures is None:
+            raise RuntimeError("the mock exchange serves no futures: set futures.enabled")
+        return self._futures
+
+    @property
+    def futures_stream_url(self) -> str:
+        """Base URL of the futures' streams, without /public, /market and /private."""
+        return f"{self.stream_url}{STREAM_PREFIX}"
+
+    @property
+    def futures_websocket_api_url(self) -> str:
+        """URL of the futures' WebSocket API."""
+        return f"{self.stream_url}{WEBSOCKET_API_PATH}"
+
+    @property
     def connections(self) -> list[SocketConnection]:
         """The websockets that are open."""
         sockets = [connection.socket for connection in self._streams] + [session.socket for session in self._sessions]
+        sockets += [] if self._futures is None else self._futures.sockets
         return [socket for socket in sockets if not socket.is_closing]
 
     @property
@@ -199,6 +219,9 @@ class MockExchange:
     async def _open(self, saved: bytes | None) -> None:
         self._venue = self._open_venue(saved)
         self._store.begin(self._venue.engine)
+        # Futures have no state on disk: a restart that keeps the state keeps them as they are.
+        if self.config.futures.enabled and (self._futures is None or saved is None):
+            self._futures = FuturesFace(self.config, self._clock, self._rim)
         await self._listen(self._venue)
 
     def _open_venue(self, saved: bytes | None) -> Venue:
@@ -223,6 +246,8 @@ class MockExchange:
         app.router.add_get("/ws/{streams:.*}", self._raw_streams)
         app.router.add_get("/stream", self._combined_streams)
         app.router.add_get("/ws-api/v3", self._websocket_api)
+        if self._futures is not None:
+            self._futures.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self._port, ssl_context=self._tls_context())
@@ -320,14 +345,14 @@ class MockExchange:
             self._rim.advance()
             if self._is_down:
                 continue
-            venue = self.venue
-            venue.fill_due()
-            deadline = loop.time() + _LOOP_BUDGET_SECONDS
-            while not self._is_down and venue.step():
-                if loop.time() >= deadline:
-                    # The market is behind: let the clients be served between the slices.
-                    await asyncio.sleep(0)
-                    deadline = loop.time() + _LOOP_BUDGET_SECONDS
+            for venue in [self.venue] if self._futures is None else [self.venue, self._futures.venue]:
+                venue.fill_due()
+                deadline = loop.time() + _LOOP_BUDGET_SECONDS
+                while not self._is_down and venue.step():
+                    if loop.time() >= deadline:
+                        # The market is behind: let the clients be served between the slices.
+                        await asyncio.sleep(0)
+                        deadline = loop.time() + _LOOP_BUDGET_SECONDS
 
     async def _checkpoints(self) -> None:
         while True:

@@ -27,7 +27,7 @@ from mmd.mock.server.signatures import KeyRing
 from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.trade_history import TradeHistory
 from mmd.mock.server.user_data import UserDataHub
-from mmd.types.instrument import ATOMS_PER_UNIT, atoms_text
+from mmd.types.instrument import ATOMS_PER_UNIT, Instrument, atoms_text
 from mmd.types.market import Level
 
 _NS_PER_SECOND = 1_000_000_000
@@ -57,9 +57,9 @@ class Venue:
         self.engine = engine
         self.limiter = RateLimiter(config.rate_limits)
         self.keys = KeyRing(config)
-        self.texts = {symbol: SymbolTexts(instrument) for symbol, instrument in engine.instruments.items()}
+        self.texts = {symbol: self._text(instrument) for symbol, instrument in engine.instruments.items()}
         self.histories = {symbol: TradeHistory(engine.last_trade_id(symbol)) for symbol in self.texts}
-        self.user_data = UserDataHub(engine, self.texts)
+        self.user_data: UserDataHub = UserDataHub(engine, self.texts)
         self._clock = clock
         self._store = store
         self._started_ns = clock()
@@ -191,6 +191,10 @@ class Venue:
             now_ns = self.catch_up()
             for symbol, events in self._order_faults.fill_due(now_ns):
                 self.publish(now_ns, symbol, events)
+
+    def _text(self, instrument: Instrument) -> SymbolTexts:
+        """How this venue writes a symbol's numbers and frames."""
+        return SymbolTexts(instrument)
 
     def _market_target_ns(self) -> int:
         now_ns = self._clock()
