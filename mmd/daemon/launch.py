@@ -39,6 +39,7 @@ CANNOT_START = (
 )
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
 DEMO_SECONDS = 60.0
+FUTURES_VENUE = "binance-usdm"
 
 
 class LaunchError(RuntimeError):
@@ -113,7 +114,11 @@ def demo_venue(options: DemoOptions, assigned: Mapping[str, str]) -> Iterator[Se
         arguments += ["--replay", ",".join(str(path.absolute()) for path in options.replay)]
     else:
         arguments += ["--symbols", symbols]
+    futures = assigned.get("venue") == FUTURES_VENUE
+    if futures:
+        arguments += ["--futures"]
     arguments += ["--account", f"{DEMO_KEY}:{DEMO_SECRET}"]
+    prefix = "futures_" if futures else ""
     with MockChild(arguments, log_file=options.directory / "mock.log") as child:
         overrides: dict[str, Any] = {
             "symbols": symbols,
@@ -123,7 +128,8 @@ def demo_venue(options: DemoOptions, assigned: Mapping[str, str]) -> Iterator[Se
             "mode": "mock",
             "exchange.api_key": DEMO_KEY,
             "exchange.api_secret": DEMO_SECRET,
-            **{f"exchange.{name}_url": child.urls[name] for name in ("rest", "stream", "websocket_api")},
+            "exchange.rest_url": child.urls["rest"],
+            **{f"exchange.{name}_url": child.urls[f"{prefix}{name}"] for name in ("stream", "websocket_api")},
         }
         # A demo must not pick up the keys or limits of a live daemon that happens to be configured here.
         yield load_settings(overrides=overrides, environment={}, directory=options.directory)

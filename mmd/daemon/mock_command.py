@@ -58,6 +58,12 @@ def mock(
         int, typer.Option("--min-spread-ticks", min=1, help="Least spread of the simulated participants, in ticks.")
     ] = 1,
     no_market: Annotated[bool, typer.Option("--no-market", help="No simulated participants: only the accounts trade.")] = False,
+    futures: Annotated[
+        bool, typer.Option("--futures", help="Serve USD-M perpetuals of the same symbols too (/fapi, /fstream, /ws-fapi/v1).")
+    ] = False,
+    funding_interval: Annotated[
+        float, typer.Option("--funding-interval", min=0.1, help="Seconds of market time between two funding payments.")
+    ] = 28_800.0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated market.")] = 1,
     speed: Annotated[float, typer.Option("--speed", min=0.01, help="Market time per wall time.")] = 1.0,
     tls: Annotated[
@@ -86,7 +92,7 @@ def mock(
     ] = None,
     exit_with_stdin: Annotated[bool, typer.Option("--exit-with-stdin", help="End when standard input closes.")] = False,
 ) -> None:
-    """A mock exchange that speaks Binance Spot's REST API and websockets, with a simulated market on it.
+    """A mock exchange that speaks Binance's REST API and websockets, Spot and USD-M futures, with a simulated market on each.
 
     Once it can be used it prints one line with its URLs.
 
@@ -97,6 +103,7 @@ def mock(
       mmd mock --symbols BTCUSDT,SOLUSDT,DOGEUSDT --fees -0.5bps,5bps --min-spread-ticks 3
       mmd mock --ed25519 E1:public.pem --key-account E1:K1
       mmd mock --tls --state ./exchange
+      mmd mock --futures --funding-interval 60
       mmd mock --rate-limits strict,orders_per_10_seconds=10
       mmd mock --replay usdm__btcusdt_20240718.gz,usdm__ethusdt_20240718.gz --speed 10
       mmd mock --scenario outage.toml
@@ -131,6 +138,8 @@ def mock(
         values |= {"max_send_buffer": _REPLAY_SEND_BUFFER}
     if accounts:
         values["accounts"] = accounts
+    if futures:
+        values["futures"] = {"enabled": True, "symbols": values["symbols"], "funding_interval": funding_interval}
     try:
         keys = [arguments.public_key(text, "Ed25519") for text in ed25519 or ()]
         keys += [arguments.public_key(text, "RSA") for text in rsa or ()]

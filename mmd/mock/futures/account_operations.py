@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmd.mock.engine import Refusal
+from mmd.mock.futures.instruments import COLLATERAL
 from mmd.mock.futures.new_order import futures_of
 from mmd.mock.futures.order_operations import REFERENCE
 from mmd.mock.futures.replies import futures_error, order_body, trade_body
@@ -49,7 +50,7 @@ def _assets(venue: FuturesVenue, account: str) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for balance in venue.engine.balances(account):
         wallet = atoms_text(balance.total_atoms)
-        in_margin = balance.asset == "USDT"
+        in_margin = balance.asset == COLLATERAL
         lines.append(
             {
                 "accountAlias": "mock",
@@ -76,7 +77,7 @@ def _account(venue: Venue, caller: Caller, parameters: Parameters) -> dict[str, 
     futures = futures_of(venue)
     return {
         "totalInitialMargin": atoms_text(futures.contracts.margin.initial_margin_atoms(caller.account)),
-        "totalWalletBalance": futures.wallet_text(caller.account, "USDT"),
+        "totalWalletBalance": futures.wallet_text(caller.account, COLLATERAL),
         "totalMarginBalance": atoms_text(futures.equity_atoms(caller.account)),
         "availableBalance": atoms_text(futures.available_atoms(caller.account)),
         "assets": _assets(futures, caller.account),

@@ -19,7 +19,7 @@ from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.fault_rim import FaultRim
 from mmd.mock.server.operations import OperationTable
 from mmd.mock.server.rest import RestApi
-from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.stream_connection import StreamConnection, StreamRefusal
 from mmd.mock.server.websocket_api import ApiSession
 from mmd.types.instrument import atoms
 
@@ -82,7 +82,11 @@ class FuturesFace:
             return refused
         socket = SocketConnection(request, self._config, "futures stream", self._rim.attach("market"))
         connection = StreamConnection(socket, self.venue.streams, self._config.rate_limits, self._clock, combined=combined)
-        connection.subscribe(names)
+        try:
+            connection.subscribe(names)
+        except StreamRefusal as refusal:
+            connection.close()
+            return web.json_response({"code": refusal.code, "msg": refusal.message}, status=400)
         self.sockets.add(socket)
         try:
             return await socket.serve(connection.on_text, connection.on_incoming)

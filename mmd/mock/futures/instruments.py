@@ -7,7 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from mmd.mock.instruments import listed
-from mmd.types.instrument import Instrument, Replacement
+from mmd.types.instrument import Instrument, InstrumentError, Replacement
+
+COLLATERAL = "USDT"
 
 _STATED: dict[str, tuple[str, str, str, str]] = {
     "BTCUSDT": ("BTC", "0.1", "0.001", "50"),
@@ -27,4 +29,6 @@ def _perpetual(symbol: str) -> Instrument:
         spot = Instrument.create(symbol, base, "USDT", tick_size=tick, lot_size=lot, min_notional=least, max_quantity="1000")
     else:
         (spot,) = listed([symbol])
+        if spot.quote_asset != COLLATERAL:
+            raise InstrumentError(f"{symbol} is no USD-M perpetual: collateral is {COLLATERAL}")
     return msgspec.structs.replace(spot, perpetual=True, replacement=Replacement.MODIFY)

@@ -11,6 +11,7 @@ from mmd.mock.engine import EngineEvent
 from mmd.mock.faults import FaultBoard
 from mmd.mock.futures.config import FuturesConfig
 from mmd.mock.futures.engine import FundingSettled, FuturesEngine
+from mmd.mock.futures.instruments import COLLATERAL
 from mmd.mock.futures.texts import FuturesTexts, MarkPriceEvent
 from mmd.mock.futures.user_data import FuturesUserData
 from mmd.mock.server.config import MockConfig
@@ -141,7 +142,7 @@ class FuturesVenue(Venue):
 
     def equity_atoms(self, account: str) -> int:
         """Wallet and unrealised profit."""
-        return self.contracts.margin.equity_atoms(account, "USDT")
+        return self.contracts.margin.equity_atoms(account, COLLATERAL)
 
     def wallet_text(self, account: str, asset: str) -> str:
         """The wallet of one asset."""

@@ -20,6 +20,10 @@ def run_mock(config: MockConfig) -> None:
     uvloop.run(_serve(config))
 
 
+def _futures_urls(exchange: MockExchange) -> str:
+    return f" futures_stream={exchange.futures_stream_url} futures_websocket_api={exchange.futures_websocket_api_url}"
+
+
 async def _serve(config: MockConfig) -> None:
     loop = asyncio.get_running_loop()
     stop_requested = asyncio.Event()
@@ -29,6 +33,7 @@ async def _serve(config: MockConfig) -> None:
         sys.stdout.write(
             f"mock exchange ready rest={exchange.rest_url} stream={exchange.stream_url} "
             f"websocket_api={exchange.websocket_api_url}"
+            f"{_futures_urls(exchange) if config.futures.enabled else ''}"
             f"{f' certificate={exchange.certificate}' if exchange.certificate else ''}\n"
         )
         sys.stdout.flush()
