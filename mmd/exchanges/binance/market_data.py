@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from mmd.exchanges.binance.backoff import Backoff
 from mmd.exchanges.binance.connection import Channel, Link, Patience, Surroundings
 from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM, FrameDecoder, MalformedFrame, announces_shutdown
-from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.market import BatchEnd, FeedState, FeedStatus, MarketTrade
 
 STREAMS = ("bookTicker", "trade", "depth@100ms")
 
 
-def stream_address(settings: BinanceSettings, symbols: Iterable[str]) -> str:
+def stream_address(settings: ExchangeSettings, symbols: Iterable[str]) -> str:
     """The address of the combined stream."""
     names = [f"{symbol.lower()}@{stream}" for symbol in symbols for stream in STREAMS]
     if settings.subscribes_announcements:
@@ -26,7 +26,7 @@ class MarketData(Channel):
 
     def __init__(
         self,
-        settings: BinanceSettings,
+        settings: ExchangeSettings,
         symbols: tuple[str, ...],
         decoder: FrameDecoder,
         surroundings: Surroundings,

@@ -10,8 +10,8 @@ from mmd.exchanges.adapter import AdapterCounters, AuditError, VenueOrder
 from mmd.exchanges.binance.connection import Surroundings
 from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.rest import RestClient, VenueError
-from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.binance.signing import Signer
+from mmd.exchanges.settings import ExchangeSettings
 
 
 class _OpenOrder(msgspec.Struct, frozen=True, rename="camel"):
@@ -27,7 +27,13 @@ _ORDERS = msgspec.json.Decoder(list[_OpenOrder])
 
 
 async def open_orders_at_venue(
-    settings: BinanceSettings, symbols: Sequence[str], prefix: str, signer: Signer, clock_ns: Callable[[], int]
+    settings: ExchangeSettings,
+    symbols: Sequence[str],
+    prefix: str,
+    signer: Signer,
+    clock_ns: Callable[[], int],
+    *,
+    api: str = "/api/v3",
 ) -> tuple[VenueOrder, ...]:
     """Our open orders of `symbols`, ours by client id prefix. Raises `AuditError`."""
 
@@ -36,13 +42,13 @@ async def open_orders_at_venue(
 
     # An outlet that was never opened delivers nothing: this must not speak to the core.
     surroundings = Surroundings(clock_ns, EventOutlet(on_failure), Complaints(clock_ns), AdapterCounters(), Tasks(on_failure))
-    rest = RestClient(settings, surroundings)
+    rest = RestClient(settings, surroundings, time_path=f"{api}/time")
     listed: list[_OpenOrder] = []
     try:
         _, venue_ms, _ = await rest.server_time()
         offset_ms = venue_ms - clock_ns() // 1_000_000
         for symbol in symbols:
-            body = await rest.get_signed("/api/v3/openOrders", {"symbol": symbol}, signer, clock_ns() // 1_000_000 + offset_ms)
+            body = await rest.get_signed(f"{api}/openOrders", {"symbol": symbol}, signer, clock_ns() // 1_000_000 + offset_ms)
             listed.extend(_ORDERS.decode(body))
     except (VenueError, msgspec.MsgspecError) as error:
         raise AuditError(f"the venue could not be asked for our open orders: {error}") from error

@@ -20,10 +20,10 @@ from mmd.exchanges.binance.clock import VenueClock
 from mmd.exchanges.binance.connection import Channel, HandshakeRefused, Link, Patience, Surroundings
 from mmd.exchanges.binance.decode import MalformedFrame
 from mmd.exchanges.binance.replies import Envelope, ReplyDecoder, decode_envelope, order_budgets, outcome_unknown, retry_after_ms
-from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.binance.signing import Signer
 from mmd.exchanges.binance.user_data import SERVER_SHUTDOWN, STREAM_ENDED, UserDataDecoder
 from mmd.exchanges.binance.verdicts import BAD_TIMESTAMP
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.market import BatchEnd
 from mmd.types.orders import ExternalBalanceChange, OrderChannelStatus, RateLimited
 
@@ -47,7 +47,7 @@ class OrderEntry(Channel):
 
     def __init__(
         self,
-        settings: BinanceSettings,
+        settings: ExchangeSettings,
         surroundings: Surroundings,
         backoff: Backoff,
         *,

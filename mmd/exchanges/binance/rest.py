@@ -10,8 +10,8 @@ import msgspec
 from yarl import URL
 
 from mmd.exchanges.binance.connection import Surroundings
-from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.binance.signing import Signer
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.orders import RateLimited
 
 _DEFAULT_WAIT_SECONDS = 60.0
@@ -41,10 +41,11 @@ _SERVER_TIME = msgspec.json.Decoder(_ServerTime)
 
 
 class RestClient:
-    """GET requests to `/api/v3`. Everything it raises is a `VenueError`."""
+    """Requests to the REST API. Everything it raises is a `VenueError`. `time_path` is where the venue tells its clock."""
 
-    def __init__(self, settings: BinanceSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: ExchangeSettings, surroundings: Surroundings, *, time_path: str = "/api/v3/time") -> None:
         self._base = settings.rest_url.rstrip("/")
+        self._time_path = time_path
         self._api_key = settings.api_key
         self._recv_window_ms = settings.recv_window_ms
         self._timeout = aiohttp.ClientTimeout(total=settings.rest_timeout_seconds)
@@ -64,26 +65,34 @@ class RestClient:
 
     async def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
         """A public request; returns the body."""
-        return await self._get(path, urlencode(parameters or {}, safe="[]"), {})
+        return await self._request("GET", path, urlencode(parameters or {}, safe="[]"), {})
+
+    async def send_keyed(self, method: str, path: str) -> bytes:
+        """A request that needs the API key alone."""
+        return await self._request(method, path, "", {"X-MBX-APIKEY": self._api_key})
 
     async def get_signed(self, path: str, parameters: Mapping[str, str], signer: Signer, timestamp_ms: int) -> bytes:
         """A request about the account, stamped with the venue's time."""
+        return await self.send_signed("GET", path, parameters, signer, timestamp_ms)
+
+    async def send_signed(self, method: str, path: str, parameters: Mapping[str, str], signer: Signer, timestamp_ms: int) -> bytes:
+        """The same with another HTTP method; its parameters travel in the query all the same."""
         full = {**parameters, "recvWindow": str(self._recv_window_ms), "timestamp": str(timestamp_ms)}
         query = urlencode(full)
         signature = quote(signer.sign(query.encode()), safe="")
-        return await self._get(path, f"{query}&signature={signature}", {"X-MBX-APIKEY": self._api_key})
+        return await self._request(method, path, f"{query}&signature={signature}", {"X-MBX-APIKEY": self._api_key})
 
     async def server_time(self) -> tuple[int, int, int]:
         """Our clock before (ns), the venue's time (ms), our clock after (ns)."""
         sent_ns = self._surroundings.clock_ns()
-        body = await self.get("/api/v3/time")
+        body = await self.get(self._time_path)
         received_ns = self._surroundings.clock_ns()
         try:
             return sent_ns, _SERVER_TIME.decode(body).serverTime, received_ns
         except msgspec.DecodeError as error:
-            raise VenueError("/api/v3/time", 200, 0, f"{error}: {body[:_SHOWN_BYTES]!r}") from error
+            raise VenueError(self._time_path, 200, 0, f"{error}: {body[:_SHOWN_BYTES]!r}") from error
 
-    async def _get(self, path: str, query: str, headers: Mapping[str, str]) -> bytes:
+    async def _request(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> bytes:
         self._check_silence(path)
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
@@ -91,7 +100,7 @@ class RestClient:
         counters.rest_requests += 1
         url = URL(f"{self._base}{path}?{query}" if query else f"{self._base}{path}", encoded=True)
         try:
-            async with self._session.get(url, headers=headers) as response:
+            async with self._session.request(method, url, headers=headers) as response:
                 body = await response.read()
                 status, retry_after = response.status, response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

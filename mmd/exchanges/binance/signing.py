@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mmd.exchanges.adapter import CredentialsError
-from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.settings import ExchangeSettings
 
 
 class SigningKeyError(CredentialsError):
@@ -59,7 +59,7 @@ class Ed25519Signer:
         return base64.b64encode(self._key.sign(payload)).decode()
 
 
-def signer_of(settings: BinanceSettings) -> Signer:
+def signer_of(settings: ExchangeSettings) -> Signer:
     """The signer that the settings hold keys for. Raises `SigningKeyError`."""
     if settings.ed25519_private_key is not None:
         return Ed25519Signer(settings.ed25519_private_key.get_secret_value())
