@@ -14,6 +14,7 @@ import aiohttp
 
 from mmd.exchanges.adapter import ExchangeAdapter, FailureHandler, VenueOrder
 from mmd.mock.server import MockConfig, MockExchange, RateLimits
+from mmd.mock.server.venue import Venue
 from mmd.testing.wire import Wire
 from mmd.types.market import Level, Side
 
@@ -64,11 +65,21 @@ class MockVenue:
         limits = RateLimits(orders_per_10_seconds=self.order_limit)
         return MockConfig(market="none", accounts=dict((OURS, OTHER)), rate_limits=limits, symbols=(self.symbol,))
 
+    @property
+    def market(self) -> Venue:
+        """Which of the exchange's markets is under test."""
+        return self.exchange.venue
+
+    def urls(self) -> tuple[str, str]:
+        """Of the market streams and of order entry."""
+        return self.exchange.stream_url, self.exchange.websocket_api_url
+
     async def __aenter__(self) -> Self:
         """Start exchange, wires and clients, and make the market."""
         await self.exchange.start()
-        self.market_wire = await self._wire(self.exchange.stream_url)
-        self.order_wire = await self._wire(self.exchange.websocket_api_url)
+        stream_url, order_url = self.urls()
+        self.market_wire = await self._wire(stream_url)
+        self.order_wire = await self._wire(order_url)
         self.rest_wire = await self._wire(self.exchange.rest_url)
         self._ours = SignedRest(self.exchange.rest_url, self.api, *OURS)
         self._other = SignedRest(self.exchange.rest_url, self.api, *OTHER)
@@ -101,8 +112,8 @@ class MockVenue:
     async def quote(self, side: Side, price_ticks: int, lots: int) -> None:
         """Nobody's order: it counts for no account."""
         now_ns = time.time_ns()
-        _, events = self.exchange.engine.background_limit(self.symbol, side, price_ticks, lots, now_ns)
-        self.exchange.venue.publish(now_ns, self.symbol, events)
+        _, events = self.market.engine.background_limit(self.symbol, side, price_ticks, lots, now_ns)
+        self.market.publish(now_ns, self.symbol, events)
 
     async def place_elsewhere(self, side: Side, price_ticks: int, lots: int, client_order_id: str) -> None:
         """Our account's, by REST."""
@@ -113,7 +124,7 @@ class MockVenue:
             side=side.name,
             type="LIMIT",
             timeInForce="GTC",
-            price=self.exchange.engine.instruments[self.symbol].price_text(price_ticks),
+            price=self.market.engine.instruments[self.symbol].price_text(price_ticks),
             quantity=self._quantity(lots),
             newClientOrderId=client_order_id,
         )
@@ -130,7 +141,7 @@ class MockVenue:
 
     async def depth(self) -> tuple[list[Level], list[Level]]:
         """The engine's own book."""
-        _, bids, asks = self.exchange.venue.depth(self.symbol, 1_000)
+        _, bids, asks = self.market.depth(self.symbol, 1_000)
         return bids, asks
 
     # ---- faults
@@ -162,4 +173,4 @@ class MockVenue:
         return wire
 
     def _quantity(self, lots: int) -> str:
-        return self.exchange.engine.instruments[self.symbol].quantity_text(lots)
+        return self.market.engine.instruments[self.symbol].quantity_text(lots)

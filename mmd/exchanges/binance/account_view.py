@@ -53,6 +53,10 @@ _TRADES = msgspec.json.Decoder(list[_TradeBody], strict=False)
 class AccountView:
     """Asks for the account's state. Everything it raises is a `VenueError` or a `MalformedFrame`."""
 
+    order_path = "/api/v3/order"
+    open_orders_path = "/api/v3/openOrders"
+    trades_path = "/api/v3/myTrades"
+
     def __init__(
         self, rest: RestClient, signer: Signer, clock: VenueClock, instruments: Mapping[str, Instrument], names: OrderNames
     ) -> None:
@@ -88,7 +92,7 @@ class AccountView:
             raise MalformedFrame("account", body, error) from error
 
     async def _open_orders(self, symbol: str) -> list[OrderUpdate]:
-        body = await self._signed("/api/v3/openOrders", {"symbol": symbol})
+        body = await self._signed(self.open_orders_path, {"symbol": symbol})
         receive_ns = self._rest.now_ns()
         try:
             orders = _ORDERS.decode(body)
@@ -110,17 +114,19 @@ class AccountView:
             if len(page) < _TRADES_PER_PAGE:
                 return found
             after = page[-1].trade_id
-        raise VenueError(
-            "/api/v3/myTrades", 200, 0, f"more than {_MOST_PAGES * _TRADES_PER_PAGE} trades of {symbol} to catch up on"
-        )
+        raise VenueError(self.trades_path, 200, 0, f"more than {_MOST_PAGES * _TRADES_PER_PAGE} trades of {symbol} to catch up on")
 
     async def _trades_page(self, symbol: str, parameters: Mapping[str, str]) -> list[Fill]:
-        body = await self._signed("/api/v3/myTrades", {"symbol": symbol, "limit": str(_TRADES_PER_PAGE), **parameters})
+        body = await self._signed(self.trades_path, {"symbol": symbol, "limit": str(_TRADES_PER_PAGE), **parameters})
         receive_ns = self._rest.now_ns()
         try:
-            return [self._fill(trade, self._instruments[symbol], receive_ns) for trade in _TRADES.decode(body)]
+            return self._fills(body, self._instruments[symbol], receive_ns)
         except (*WIRE_ERRORS, ArithmeticError) as error:
             raise MalformedFrame(f"trades of {symbol}", body, error) from error
+
+    def _fills(self, body: bytes, instrument: Instrument, receive_ns: int) -> list[Fill]:
+        """The trades of a page. Raises one of `WIRE_ERRORS`, `ArithmeticError`."""
+        return [self._fill(trade, instrument, receive_ns) for trade in _TRADES.decode(body)]
 
     def _fill(self, trade: _TradeBody, instrument: Instrument, receive_ns: int) -> Fill:
         return Fill(
@@ -151,7 +157,7 @@ class AccountView:
         ]
 
     async def _look_up(self, symbol: str, order_id: int) -> None:
-        body = await self._signed("/api/v3/order", {"symbol": symbol, "orderId": str(order_id)})
+        body = await self._signed(self.order_path, {"symbol": symbol, "orderId": str(order_id)})
         try:
             order = _ORDER.decode(body)
         except WIRE_ERRORS as error:

@@ -17,7 +17,7 @@ from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, QueryOrder, Re
 
 _SIDE_TEXTS = {Side.BUY: "BUY", Side.SELL: "SELL"}
 _UNQUOTED = frozenset({"timestamp", "recvWindow"})
-_Values: TypeAlias = "tuple[str | int, ...]"
+TemplateValues: TypeAlias = "tuple[str | int, ...]"
 
 
 class FixedPointText:
@@ -37,7 +37,7 @@ class FixedPointText:
         return f"{whole}.{rest:0{self._decimals}d}" if self._decimals else str(whole)
 
 
-class _Template:
+class RequestTemplate:
     """One request with its variable parameters left open. `variables` is sorted by name, as the parameters are."""
 
     __slots__ = ("_body", "_payload", "_signed")
@@ -54,10 +54,10 @@ class _Template:
         self._payload = "&".join(f"{name}={value}" for name, value in ordered)
         self._body = '{"id":%s,"method":"' + method + '","params":{' + ",".join(fields) + "}}"
 
-    def payload(self, values: _Values) -> str:
+    def payload(self, values: TemplateValues) -> str:
         return self._payload % values
 
-    def render(self, request_id: str, values: _Values, signer: Signer | None) -> bytes:
+    def render(self, request_id: str, values: TemplateValues, signer: Signer | None) -> bytes:
         if signer is None or not self._signed:
             return (self._body % (request_id, *values)).encode()
         signature = signer.sign((self._payload % values).encode())
@@ -72,21 +72,23 @@ class _SymbolTemplates:
         self.quantity_text = FixedPointText(instrument, of_price=False)
         about = {**common, "symbol": instrument.symbol}
         order = ("newClientOrderId", "price", "quantity", "timestamp")
-        self.place: dict[tuple[Side, bool], _Template] = {}
-        self.replace: dict[Side, _Template] = {}
+        self.place: dict[tuple[Side, bool], RequestTemplate] = {}
+        self.replace: dict[Side, RequestTemplate] = {}
         for side, side_text in _SIDE_TEXTS.items():
             new = {**about, "side": side_text, "newOrderRespType": "ACK"}
             post_only = {**new, "type": "LIMIT_MAKER"}
             immediate = {**new, "type": "LIMIT", "timeInForce": "IOC"}
-            self.place[side, True] = _Template("order.place", post_only, order, signed=signed)
-            self.place[side, False] = _Template("order.place", immediate, order, signed=signed)
+            self.place[side, True] = RequestTemplate("order.place", post_only, order, signed=signed)
+            self.place[side, False] = RequestTemplate("order.place", immediate, order, signed=signed)
             replacing = {**post_only, "cancelReplaceMode": "STOP_ON_FAILURE"}
-            self.replace[side] = _Template("order.cancelReplace", replacing, ("cancelOrigClientOrderId", *order), signed=signed)
+            self.replace[side] = RequestTemplate(
+                "order.cancelReplace", replacing, ("cancelOrigClientOrderId", *order), signed=signed
+            )
         named = ("origClientOrderId", "timestamp")
-        self.cancel = _Template("order.cancel", about, named, signed=signed)
-        self.query = _Template("order.status", about, named, signed=signed)
+        self.cancel = RequestTemplate("order.cancel", about, named, signed=signed)
+        self.query = RequestTemplate("order.status", about, named, signed=signed)
         amended = ("newClientOrderId", "newQty", "origClientOrderId", "timestamp")
-        self.amend = _Template("order.amend.keepPriority", about, amended, signed=signed)
+        self.amend = RequestTemplate("order.amend.keepPriority", about, amended, signed=signed)
 
 
 class RequestEncoder:
@@ -116,7 +118,7 @@ class RequestEncoder:
         template, values = self._parts(command, timestamp_ms)
         return template.payload(values)
 
-    def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[_Template, _Values]:
+    def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[RequestTemplate, TemplateValues]:
         symbol = self._symbols[command.symbol]
         if isinstance(command, PlaceOrder):
             price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
@@ -152,5 +154,5 @@ def subscribe_user_data(request_id: str) -> bytes:
 
 def _signed_request(method: str, request_id: str, api_key: str, recv_window_ms: int, signer: Signer, timestamp_ms: int) -> bytes:
     constants = {"apiKey": api_key, "recvWindow": str(recv_window_ms)}
-    template = _Template(method, constants, ("timestamp",), signed=True)
+    template = RequestTemplate(method, constants, ("timestamp",), signed=True)
     return template.render(f'"{request_id}"', (timestamp_ms,), signer)

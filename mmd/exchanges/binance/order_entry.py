@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -22,10 +22,18 @@ from mmd.exchanges.binance.decode import MalformedFrame
 from mmd.exchanges.binance.replies import Envelope, ReplyDecoder, decode_envelope, order_budgets, outcome_unknown, retry_after_ms
 from mmd.exchanges.binance.signing import Signer
 from mmd.exchanges.binance.user_data import SERVER_SHUTDOWN, STREAM_ENDED, UserDataDecoder
-from mmd.exchanges.binance.verdicts import BAD_TIMESTAMP
+from mmd.exchanges.binance.verdicts import BAD_TIMESTAMP, UNSUPPORTED_OPERATION
 from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.market import BatchEnd
-from mmd.types.orders import ExternalBalanceChange, OrderChannelStatus, RateLimited
+from mmd.types.orders import (
+    CancelRejected,
+    ExternalBalanceChange,
+    ModifyOrder,
+    OrderChannelStatus,
+    OrderRejected,
+    RateLimited,
+    ReplaceOrder,
+)
 
 _OVERDUE_BOUND = 1_000
 _RECENT_BALANCE_CHANGES = 64
@@ -43,7 +51,10 @@ class _Request(msgspec.Struct, gc=False):
 
 
 class OrderEntry(Channel):
-    """Carries out order commands and delivers what the venue says about orders, fills and balances."""
+    """Carries out order commands and delivers what the venue says about orders, fills and balances.
+
+    `user_data` is None where they come over another connection.
+    """
 
     def __init__(
         self,
@@ -54,7 +65,7 @@ class OrderEntry(Channel):
         encoder: encode.RequestEncoder,
         signer: Signer,
         replies: ReplyDecoder,
-        user_data: UserDataDecoder,
+        user_data: UserDataDecoder | None,
         clock: VenueClock,
     ) -> None:
         patience = Patience(
@@ -85,8 +96,14 @@ class OrderEntry(Channel):
 
     # ---- commands
 
+    unsupported: ClassVar[tuple[type, ...]] = (ModifyOrder,)
+    """Changes of a resting order that this venue does not know: they are refused here, whole, and the order stands."""
+
     def send(self, command: OrderCommand) -> None:
         """Write one request. What cannot be written is reported as an unknown outcome, from the event loop's next turn."""
+        if isinstance(command, self.unsupported):
+            self._refuse(command)
+            return
         link = self.current
         if link is None or not link.writable:
             self._not_written(command, "order entry is down")
@@ -105,6 +122,20 @@ class OrderEntry(Channel):
         self._requests[self._sequence] = _Request(command, timestamp_ms, asyncio.get_running_loop().time(), link)
         self._counters.requests_sent += 1
         self._counters.requests_in_flight = len(self._requests)
+
+    def _refuse(self, command: OrderCommand) -> None:
+        now_ns, code = self._clock_ns(), UNSUPPORTED_OPERATION
+        text = f"this venue knows no {type(command).__name__}"
+        if isinstance(command, ReplaceOrder):
+            self._outlet.soon(
+                [
+                    CancelRejected(now_ns, command.symbol, command.cancel_client_order_id, code, text),
+                    OrderRejected(now_ns, command.symbol, command.client_order_id, code, text),
+                ],
+                now_ns,
+            )
+        else:
+            self._outlet.soon([CancelRejected(now_ns, command.symbol, command.client_order_id, code, text)], now_ns)
 
     def _not_written(self, command: OrderCommand, detail: str) -> None:
         now_ns = self._clock_ns()
@@ -169,6 +200,9 @@ class OrderEntry(Channel):
             future.set_result(reply)
 
     def _on_event(self, link: Link, event: msgspec.Raw, receive_ns: int) -> None:
+        if self._user_data is None:
+            self._counters.ignored += 1
+            return
         kind, events = self._user_data.decode(event, receive_ns)
         if kind == STREAM_ENDED:
             link.fail("the venue ended the user data stream")

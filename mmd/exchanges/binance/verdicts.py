@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 UNKNOWN_ORDER = -2011
+UNSUPPORTED_OPERATION = -1020
 NO_SUCH_ORDER = -2013
 BAD_TIMESTAMP = -1021
 DUPLICATE_ORDER_MESSAGE = "Duplicate order sent."

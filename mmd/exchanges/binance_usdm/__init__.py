@@ -1,0 +1,1 @@
+"""Binance USD-M futures: perpetuals in one-way mode, orders modified in place, a dead-man's switch kept from firing."""

@@ -1,0 +1,82 @@
+"""The venue's contracts and filters to instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from mmd.exchanges.adapter import AdapterError
+from mmd.types.instrument import Instrument, InstrumentError, Replacement
+
+PERPETUAL = "PERPETUAL"
+
+
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: str = ""
+    minPrice: str = "0"
+    maxPrice: str = "0"
+    stepSize: str = ""
+    minQty: str = "0"
+    maxQty: str = "0"
+    notional: str = "0"
+
+
+class _Symbol(msgspec.Struct):
+    symbol: str
+    status: str
+    contractType: str
+    baseAsset: str
+    quoteAsset: str
+    marginAsset: str
+    filters: list[_Filter]
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
+_EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo)
+
+
+def perpetuals_of(body: bytes, symbols: Iterable[str]) -> dict[str, Instrument]:
+    """The instruments of `symbols`, in that order. Raises `AdapterError` for one that cannot be traded."""
+    try:
+        listed = {entry.symbol: entry for entry in _EXCHANGE_INFO.decode(body).symbols}
+    except msgspec.DecodeError as error:
+        raise AdapterError(f"exchangeInfo cannot be read: {error}: {body[:200]!r}") from error
+    return {symbol: _instrument(listed.get(symbol), symbol) for symbol in symbols}
+
+
+def _instrument(entry: _Symbol | None, symbol: str) -> Instrument:
+    if entry is None:
+        raise AdapterError(f"the venue does not list {symbol}: mend the setting of symbols")
+    if entry.contractType != PERPETUAL or entry.marginAsset != entry.quoteAsset:
+        raise AdapterError(
+            f"{symbol} is a {entry.contractType} with margin in {entry.marginAsset}: only linear perpetuals are traded"
+        )
+    if entry.status != "TRADING":
+        raise AdapterError(f"{symbol} is in status {entry.status} at the venue, not TRADING")
+    filters = {line.filterType: line for line in entry.filters}
+    try:
+        price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
+    except KeyError as error:
+        raise AdapterError(f"{symbol} has no filter {error} at the venue") from error
+    try:
+        instrument = Instrument.create(
+            symbol,
+            entry.baseAsset,
+            entry.quoteAsset,
+            tick_size=price.tickSize,
+            lot_size=lot.stepSize,
+            min_notional=filters["MIN_NOTIONAL"].notional if "MIN_NOTIONAL" in filters else "0",
+            min_quantity=lot.minQty,
+            max_quantity=lot.maxQty,
+            max_price=price.maxPrice,
+        )
+        # The least price need not lie on the grid that the tick makes from zero.
+        least_ticks = max(1, -int(-float(price.minPrice) // float(instrument.tick_size)))
+        return msgspec.structs.replace(instrument, min_price_ticks=least_ticks, perpetual=True, replacement=Replacement.MODIFY)
+    except (InstrumentError, ValueError, ArithmeticError) as error:
+        raise AdapterError(f"the filters of {symbol} cannot be used: {error}") from error
