@@ -1,0 +1,294 @@
+"""What the trader sends is pinned: the whole outbound stream of seeded sessions, signatures too, and every quote with its account.
+
+A change that is meant to make the core faster must leave all of it as it is. One that changes behaviour on purpose writes the new
+figures here, and says why in its commit: `python -m tests.simulation.test_golden_session` prints them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mmd.execution.settings import ExecutionSettings
+from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.predictor import QuotePredictor
+from mmd.mock.instruments import listed
+from mmd.quoting.settings import QuotingSettings
+from mmd.risk.limits import RiskLimits
+from mmd.trader import Trader, TraderConfig
+from tests.simulation.golden_world import SYMBOLS, GoldenWorld
+
+SECONDS = 25
+TIGHT: dict[str, Any] = {
+    "max_orders_per_10s": 60,
+    "max_position_notional": 1_300,
+    "max_gross_exposure_notional": 2_000,
+    "max_open_orders": 4,
+    "max_daily_loss": 5,
+    "price_collar_bps": 1.2,
+    "max_feed_lag_ms": 300.0,
+    "max_order_notional": 605,
+}
+
+
+class ScriptedPredictor(QuotePredictor):
+    """Evaluates its network, but says what a script of whole numbers says: a network's last bits differ between processors."""
+
+    __slots__ = ()
+
+    def step(self) -> None:
+        super().step()
+        number = self.steps
+        self.price_change = ((number * 37) % 101 - 50) / 64
+        self.optimal_spread = (number * 13 % 64) / 64
+        self.position_signal = ((number * 29) % 65 - 32) / 32
+        if number % 97 == 0:
+            self.price_change = float("nan")
+
+
+def a_bundle() -> Bundle:
+    folder = Path(__file__).parents[1] / "fixtures" / "tiny_bundle"
+    bundle = load_bundle(folder, feature_schema_hash=None)
+    card = bundle.card
+    inside = msgspec.structs.replace(
+        card.training_range,
+        market_low=(-2.5,) * len(card.feature_names),
+        market_high=(2.5,) * len(card.feature_names),
+        inventory_low=(-1.0,) * len(card.inventory_names),
+        inventory_high=(1.0, 8.0, 5.0, 1.0, 1.0),
+    )
+    weights = {"microprice": 0.5, "price_head": 0.7}
+    return msgspec.structs.replace(
+        bundle, card=msgspec.structs.replace(card, training_range=inside, fair_weights=weights, max_target=0.25, pull_threshold=0.4)
+    )
+
+
+def a_session(
+    strategy: Any, *, tight: bool, seed: int, pull: bool = False, loss: float | None = None, tolerance: float = 0.02
+) -> GoldenWorld:
+    bundle = a_bundle() if strategy == "neural" else None
+    predictors = {} if bundle is None else {symbol: ScriptedPredictor(bundle) for symbol in SYMBOLS}
+    limits = TIGHT if tight else {"max_orders_per_10s": 2_000, "max_daily_loss": 100_000, "max_drawdown": 100_000}
+    if loss is not None:
+        limits = {**limits, "max_daily_loss": loss}
+    config = TraderConfig(
+        session="golden",
+        quoting=QuotingSettings(strategy=strategy, pull=pull),
+        execution=ExecutionSettings(minimum_quote_life_ms=20, aggressive_tolerance_half_spreads=tolerance),
+        risk=RiskLimits(**limits),
+    )
+    trader = Trader(config, _instruments(), bundle=bundle, predictors=predictors)
+    world = GoldenWorld(trader, seed, hostile=True)
+    world.run(SECONDS)
+    return world
+
+
+def _instruments() -> dict[str, Any]:
+    return {instrument.symbol: instrument for instrument in listed(SYMBOLS)}
+
+
+def account(world: GoldenWorld) -> dict[str, Any]:
+    report = world.trader.report(world.now)
+    return {
+        "stream": world.digest[:16],
+        "quotes": world.quotes[:16],
+        "made": world.made,
+        "sent": dict(sorted(world.sent.items())),
+        "denials": report.risk_denials,
+        "pauses": report.pause_counts,
+        "refusals": report.gate_refusals,
+        "fills": report.fills,
+        "steps": report.steps,
+        "halted": report.halt.reason if report.halt.halted else "",
+    }
+
+
+SESSIONS: dict[str, dict[str, Any]] = {
+    "fixed": {"strategy": "fixed", "tight": False, "seed": 1},
+    "fixed, tight limits": {"strategy": "fixed", "tight": True, "seed": 2},
+    "fixed, out of money": {"strategy": "fixed", "tight": False, "seed": 7, "loss": 2.0, "tolerance": 1.0},
+    "avellaneda-stoikov": {"strategy": "avellaneda-stoikov", "tight": False, "seed": 3},
+    "neural": {"strategy": "neural", "tight": False, "seed": 4},
+    "neural, pulling": {"strategy": "neural", "tight": False, "seed": 5, "pull": True},
+    "neural, tight limits": {"strategy": "neural", "tight": True, "seed": 6},
+}
+
+GOLDEN: dict[str, dict[str, Any]] = {
+    "fixed": {
+        "denials": {"position": 168, "self_trade": 470},
+        "fills": 191,
+        "halted": "",
+        "made": 9116,
+        "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
+        "quotes": "2af7dd1a7b6268d6",
+        "refusals": {},
+        "sent": {
+            "CancelOrder": 229,
+            "Exit": 1,
+            "PersistLedger": 264,
+            "PlaceOrder": 353,
+            "QueryOrder": 72,
+            "ReplaceOrder": 1109,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 2,
+        },
+        "steps": 6178,
+        "stream": "3b88825d9d5d74b7",
+    },
+    "fixed, tight limits": {
+        "denials": {"gross_exposure": 57, "open_orders": 34, "order_rate": 3, "position": 15, "self_trade": 21},
+        "fills": 57,
+        "halted": "",
+        "made": 6659,
+        "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
+        "quotes": "694339dec6e77656",
+        "refusals": {},
+        "sent": {
+            "CancelOrder": 117,
+            "Exit": 1,
+            "PersistLedger": 69,
+            "PlaceOrder": 144,
+            "QueryOrder": 15,
+            "ReplaceOrder": 31,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6266,
+        "stream": "36b6cd11ff107173",
+    },
+    "fixed, out of money": {
+        "denials": {},
+        "fills": 33,
+        "halted": "daily loss 2.02800958 has reached max_daily_loss 2",
+        "made": 945,
+        "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
+        "quotes": "c4e0ef7f6425b5e9",
+        "refusals": {},
+        "sent": {
+            "AmendOrder": 11,
+            "CancelOrder": 7,
+            "Exit": 1,
+            "PersistHalt": 1,
+            "PersistLedger": 42,
+            "PlaceOrder": 24,
+            "QueryOrder": 9,
+            "ReplaceOrder": 99,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6165,
+        "stream": "f60cf9fc7f0b59d0",
+    },
+    "avellaneda-stoikov": {
+        "denials": {"self_trade": 3},
+        "fills": 69,
+        "halted": "",
+        "made": 3973,
+        "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
+        "quotes": "38c14c207458a356",
+        "refusals": {},
+        "sent": {
+            "CancelOrder": 32,
+            "Exit": 1,
+            "PersistLedger": 107,
+            "PlaceOrder": 79,
+            "QueryOrder": 34,
+            "ReplaceOrder": 642,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6270,
+        "stream": "381a632cfd1100e7",
+    },
+    "neural": {
+        "denials": {"self_trade": 163},
+        "fills": 29,
+        "halted": "",
+        "made": 4543,
+        "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
+        "quotes": "5baa17ca0350e6c5",
+        "refusals": {"cold": 14, "not_finite": 64, "out_of_range": 174},
+        "sent": {
+            "CancelOrder": 165,
+            "Exit": 1,
+            "PersistLedger": 81,
+            "PlaceOrder": 193,
+            "QueryOrder": 34,
+            "ReplaceOrder": 849,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 2,
+        },
+        "steps": 6299,
+        "stream": "d1c746bb6d981421",
+    },
+    "neural, pulling": {
+        "denials": {"self_trade": 150},
+        "fills": 49,
+        "halted": "",
+        "made": 4083,
+        "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
+        "quotes": "3350a775923b570e",
+        "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 193},
+        "sent": {
+            "CancelOrder": 501,
+            "Exit": 1,
+            "PersistLedger": 90,
+            "PlaceOrder": 503,
+            "QueryOrder": 44,
+            "ReplaceOrder": 303,
+            "RequestDepthSnapshot": 2,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6081,
+        "stream": "eccbe81a86f77c6f",
+    },
+    "neural, tight limits": {
+        "denials": {"gross_exposure": 5, "open_orders": 8, "position": 2, "price_collar": 110, "self_trade": 2},
+        "fills": 7,
+        "halted": "",
+        "made": 2434,
+        "pauses": {"book_invalid": 4, "feed_disconnected": 2, "reconciling": 1, "starting": 1},
+        "quotes": "bace3e2d3f0a1b24",
+        "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 215},
+        "sent": {
+            "CancelOrder": 43,
+            "Exit": 1,
+            "PersistLedger": 13,
+            "PlaceOrder": 44,
+            "QueryOrder": 4,
+            "ReplaceOrder": 11,
+            "RequestDepthSnapshot": 4,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6076,
+        "stream": "7fd2a60c1948888c",
+    },
+}
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_a_session_sends_what_it_sent_before(name: str) -> None:
+    assert account(a_session(**SESSIONS[name])) == GOLDEN[name]
+
+
+def test_the_sessions_go_every_way_that_matters() -> None:
+    sent = {kind for golden in GOLDEN.values() for kind in golden["sent"]}
+    assert sent >= {"PlaceOrder", "ReplaceOrder", "CancelOrder", "AmendOrder", "QueryOrder", "PersistHalt", "PersistLedger", "Exit"}
+    denied = {reason for golden in GOLDEN.values() for reason in golden["denials"]}
+    assert len(denied) >= 6, denied
+    assert all(golden["fills"] > 5 and golden["made"] > 900 for golden in GOLDEN.values())
+    assert {"out_of_range", "not_finite", "cold"} <= set(GOLDEN["neural"]["refusals"])
+
+
+if __name__ == "__main__":
+    import pprint
+    import sys
+
+    for each, settings in SESSIONS.items():
+        played = a_session(**settings)
+        exact = hashlib.sha256(repr(played.exact_quotes).encode()).hexdigest()[:16]
+        sys.stdout.write(f"{each!r}: {pprint.pformat(account(played), width=132)},  # to the last bit here: {exact}\n")
