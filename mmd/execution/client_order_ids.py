@@ -8,6 +8,8 @@ MAXIMUM_LENGTH = 36
 _PREFIX = re.compile(r"[A-Za-z0-9_]{1,12}")
 _EPOCH = re.compile(r"[0-9a-z]{1,13}")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+"""Two digits at a time: an id is made for every order."""
 
 
 class ClientOrderIds:
@@ -41,8 +43,7 @@ class ClientOrderIds:
 def base36(number: int) -> str:
     """A whole number, not negative, in base 36."""
     digits = ""
-    while True:
-        number, rest = divmod(number, 36)
-        digits = _DIGITS[rest] + digits
-        if number == 0:
-            return digits
+    while number >= 1296:
+        number, rest = divmod(number, 1296)
+        digits = _PAIRS[rest] + digits
+    return (_PAIRS[number] if number >= 36 else _DIGITS[number]) + digits

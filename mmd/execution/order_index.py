@@ -7,8 +7,12 @@ from collections import OrderedDict
 from mmd.execution.tracked_order import TrackedOrder
 from mmd.types.market import Side
 
+BUY = Side.BUY
 
-class _OneSide:
+
+class OneSide:
+    """Orders of one symbol and side that can still trade, by client id, oldest first; and their lots at risk. To be read only."""
+
     __slots__ = ("at_risk_lots", "open")
 
     def __init__(self) -> None:
@@ -27,7 +31,8 @@ class OrderIndex:
         self._finished_kept = finished_kept
         self._by_client_id: dict[str, TrackedOrder] = {}
         self._by_exchange_id: dict[tuple[str, int], TrackedOrder] = {}
-        self._sides: dict[tuple[str, bool], _OneSide] = {}
+        self._buys: dict[str, OneSide] = {}
+        self._sells: dict[str, OneSide] = {}
         self._open: dict[str, TrackedOrder] = {}
         self._unbooked: dict[str, TrackedOrder] = {}
         self._finished: OrderedDict[str, TrackedOrder] = OrderedDict()
@@ -56,7 +61,7 @@ class OrderIndex:
 
     def rename(self, order: TrackedOrder, client_order_id: str) -> None:
         """The order bears another client id from now on; the former ones still lead to it."""
-        for listing in (self._open, self._unbooked, self._finished, self._side(order).open):
+        for listing in (self._open, self._unbooked, self._finished, self.side(order.symbol, order.side).open):
             if listing.pop(order.client_order_id, None) is not None:
                 listing[client_order_id] = order
         order.former_client_order_ids.append(order.client_order_id)
@@ -71,15 +76,17 @@ class OrderIndex:
 
     def refresh(self, order: TrackedOrder) -> None:
         """Bring totals and lists in line with the order as it is now."""
-        side = self._side(order)
+        side = self.side(order.symbol, order.side)
         at_risk = order.at_risk_lots
         side.at_risk_lots += at_risk - order.counted_lots
         order.counted_lots = at_risk
         key = order.client_order_id
-        if order.is_open:
+        if not order.state.is_terminal:
             side.open[key] = self._open[key] = order
-            self._unbooked.pop(key, None)
-            self._finished.pop(key, None)
+            if key in self._unbooked:
+                del self._unbooked[key]
+            if key in self._finished:
+                del self._finished[key]
             return
         side.open.pop(key, None)
         self._open.pop(key, None)
@@ -94,13 +101,11 @@ class OrderIndex:
 
     def at_risk_lots(self, symbol: str, side: Side) -> int:
         """The running total."""
-        entry = self._sides.get((symbol, side is Side.BUY))
-        return 0 if entry is None else entry.at_risk_lots
+        return self.side(symbol, side).at_risk_lots
 
     def open_on_side(self, symbol: str, side: Side) -> list[TrackedOrder]:
         """Orders of a side that can still trade, oldest first."""
-        entry = self._sides.get((symbol, side is Side.BUY))
-        return [] if entry is None else list(entry.open.values())
+        return list(self.side(symbol, side).open.values())
 
     def all_open(self) -> list[TrackedOrder]:
         """Every order that can still trade, oldest first."""
@@ -119,11 +124,12 @@ class OrderIndex:
         """All that is remembered (for tests and reports)."""
         return [*self._open.values(), *self._unbooked.values(), *self._finished.values()]
 
-    def _side(self, order: TrackedOrder) -> _OneSide:
-        key = (order.symbol, order.side is Side.BUY)
-        entry = self._sides.get(key)
+    def side(self, symbol: str, side: Side) -> OneSide:
+        """What is open on a side, and goes on to be: the same object for good."""
+        sides = self._buys if side is BUY else self._sells
+        entry = sides.get(symbol)
         if entry is None:
-            entry = self._sides[key] = _OneSide()
+            entry = sides[symbol] = OneSide()
         return entry
 
     def _forget(self, order: TrackedOrder) -> None:

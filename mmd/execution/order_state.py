@@ -57,15 +57,13 @@ class OrderState(Enum):
     NEVER_EXISTED = "never_existed"
     """The venue, asked late enough, knows no such order."""
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether nothing more can trade."""
-        return self in TERMINAL_STATES
+    is_terminal: bool
+    """Whether nothing more can trade."""
+    is_pending: bool
+    """Whether an answer of the venue is awaited."""
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether an answer of the venue is awaited."""
-        return self in PENDING_STATES
+    # The enumeration's own hash is a Python call, and the tables below are looked into several times an order.
+    __hash__ = object.__hash__
 
 
 class OrderTrigger(Enum):
@@ -96,6 +94,8 @@ class OrderTrigger(Enum):
     REJECTED = "rejected"
     EXPIRED = "expired"
 
+    __hash__ = object.__hash__
+
 
 class OrderStateError(RuntimeError):
     """We did something that an order in this state does not allow: a bug of ours."""
@@ -107,6 +107,9 @@ _T = OrderTrigger
 OPEN_STATES = frozenset({_S.PENDING_NEW, _S.LIVE, _S.PENDING_AMEND, _S.PENDING_CANCEL, _S.UNKNOWN})
 TERMINAL_STATES = frozenset(_S) - OPEN_STATES
 PENDING_STATES = frozenset({_S.PENDING_NEW, _S.PENDING_AMEND, _S.PENDING_CANCEL})
+for _state in _S:
+    _state.is_terminal = _state in TERMINAL_STATES
+    _state.is_pending = _state in PENDING_STATES
 OUR_TRIGGERS = frozenset({_T.SEND_CANCEL, _T.SEND_AMEND})
 VENUE_TRIGGERS = frozenset(_T) - OUR_TRIGGERS
 

@@ -17,6 +17,9 @@ half-spread is taken from both desired prices, that of a withheld side too; with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 
 from mmd.execution.order_state import OrderState
@@ -25,6 +28,25 @@ from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
 from mmd.types.instrument import Replacement
 from mmd.types.market import Side
+
+
+class Desired(Protocol):
+    """What should stand, as far as it matters here. Prices in ticks; a side with 0 lots is withheld."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def bid_ticks(self) -> int: ...
+
+    @property
+    def bid_lots(self) -> int: ...
+
+    @property
+    def ask_ticks(self) -> int: ...
+
+    @property
+    def ask_lots(self) -> int: ...
 
 
 class DesiredQuote(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +110,9 @@ class ModifyIntent(msgspec.Struct, frozen=True, gc=False):
 
 Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
 
+BUY, SELL = Side.BUY, Side.SELL
+LIVE = OrderState.LIVE
+CANCEL_REPLACE = Replacement.CANCEL_REPLACE
 WITHHELD = "withheld"
 SURPLUS = "surplus"
 TOO_AGGRESSIVE = "too_aggressive"
@@ -98,38 +123,38 @@ MISSING = "missing"
 
 
 def plan(
-    desired: DesiredQuote,
+    desired: Desired,
     tracker: OrderTracker,
     settings: ExecutionSettings,
     now_ns: int,
     replacement: Replacement = Replacement.CANCEL_REPLACE,
 ) -> list[Intent]:
     """The changes to make, cancels first. Sends nothing; ids and risk checks are the caller's."""
-    half_spread = 0.0
-    if desired.bid_ticks > 0 and desired.ask_ticks > desired.bid_ticks:
-        half_spread = 0.5 * (desired.ask_ticks - desired.bid_ticks)
-    tolerance = _Tolerance(settings, half_spread, now_ns)
-    symbol = desired.symbol
-    bids, asks = tracker.working(symbol, Side.BUY), tracker.working(symbol, Side.SELL)
-    intents = _plan_side(symbol, Side.BUY, desired.bid_ticks, desired.bid_lots, bids, tolerance, replacement)
-    intents += _plan_side(symbol, Side.SELL, desired.ask_ticks, desired.ask_lots, asks, tolerance, replacement)
+    symbol, bid_ticks, ask_ticks = desired.symbol, desired.bid_ticks, desired.ask_ticks
+    half_spread = 0.5 * (ask_ticks - bid_ticks) if 0 < bid_ticks < ask_ticks else 0.0
+    passive_ticks: float = settings.price_tolerance_ticks
+    share = settings.price_tolerance_half_spreads * half_spread
+    if share > passive_ticks:
+        passive_ticks = share
+    aggressive_ticks: float = settings.aggressive_tolerance_ticks
+    share = settings.aggressive_tolerance_half_spreads * half_spread
+    if share > aggressive_ticks:
+        aggressive_ticks = share
+    tolerance = _Tolerance(passive_ticks, aggressive_ticks, settings.size_tolerance, now_ns - settings.minimum_quote_life_ns)
+    intents = _plan_side(symbol, BUY, bid_ticks, desired.bid_lots, tracker.side(symbol, BUY).open, tolerance, replacement)
+    intents += _plan_side(symbol, SELL, ask_ticks, desired.ask_lots, tracker.side(symbol, SELL).open, tolerance, replacement)
     if len(intents) > 1:
         intents.sort(key=_is_no_cancel)
     return intents
 
 
-class _Tolerance:
+class _Tolerance(msgspec.Struct, gc=False):
     """How far off is near enough, for one quote."""
 
-    __slots__ = ("aggressive_ticks", "old_enough_ns", "passive_ticks", "size")
-
-    def __init__(self, settings: ExecutionSettings, half_spread_ticks: float, now_ns: int) -> None:
-        self.passive_ticks = max(settings.price_tolerance_ticks, settings.price_tolerance_half_spreads * half_spread_ticks)
-        self.aggressive_ticks = max(
-            settings.aggressive_tolerance_ticks, settings.aggressive_tolerance_half_spreads * half_spread_ticks
-        )
-        self.size = settings.size_tolerance
-        self.old_enough_ns = now_ns - settings.minimum_quote_life_ns
+    passive_ticks: float
+    aggressive_ticks: float
+    size: float
+    old_enough_ns: int
 
 
 def _plan_side(
@@ -137,44 +162,47 @@ def _plan_side(
     side: Side,
     price_ticks: int,
     lots: int,
-    orders: list[TrackedOrder],
+    open_orders: Mapping[str, TrackedOrder],
     tolerance: _Tolerance,
     replacement: Replacement,
 ) -> list[Intent]:
-    if not orders:
+    if not open_orders:
         return [PlaceIntent(symbol, side, price_ticks, lots, MISSING)] if lots > 0 else []
     if lots <= 0:
-        return [CancelIntent(symbol, order.client_order_id, WITHHELD) for order in orders if not order.wants_cancel]
-    if len(orders) == 1 and orders[0].is_settled:
-        return _plan_order(symbol, orders[0], price_ticks, lots, tolerance, replacement)
-    return _plan_unsettled(symbol, side, price_ticks, orders, tolerance)
+        return [CancelIntent(symbol, order.client_order_id, WITHHELD) for order in open_orders.values() if not order.wants_cancel]
+    if len(open_orders) == 1:
+        (order,) = open_orders.values()
+        if order.state is LIVE and not order.wants_cancel:
+            return _plan_order(symbol, order, price_ticks, lots, tolerance, replacement)
+    return _plan_unsettled(symbol, side, price_ticks, list(open_orders.values()), tolerance)
 
 
 def _plan_order(
     symbol: str, order: TrackedOrder, price_ticks: int, lots: int, tolerance: _Tolerance, replacement: Replacement
 ) -> list[Intent]:
     """One order at rest: keep, amend or replace."""
-    name, side = order.client_order_id, order.side
+    side = order.side
     excess_ticks = (order.price_ticks - price_ticks) * side.sign
-    remaining = order.remaining_lots
-    may_improve = order.sent_ns <= tolerance.old_enough_ns
-    reason = ""
     if excess_ticks > tolerance.aggressive_ticks:
         reason = TOO_AGGRESSIVE
-    elif -excess_ticks > tolerance.passive_ticks and may_improve:
-        reason = TOO_PASSIVE
-    elif remaining > lots * (1 + tolerance.size):
-        if replacement is Replacement.CANCEL_REPLACE and not order.amend_refused:
-            return [AmendIntent(symbol, name, order.lots - remaining + lots, TOO_LARGE)]
-        reason = TOO_LARGE
-    elif remaining < lots * (1 - tolerance.size) and may_improve:
-        reason = TOO_SMALL
-    if not reason:
-        return []
-    if replacement is Replacement.CANCEL_REPLACE:
+    else:
+        may_improve = order.sent_ns <= tolerance.old_enough_ns
+        remaining = order.remaining_lots
+        if may_improve and -excess_ticks > tolerance.passive_ticks:
+            reason = TOO_PASSIVE
+        elif remaining > lots * (1 + tolerance.size):
+            if replacement is CANCEL_REPLACE and not order.amend_refused:
+                return [AmendIntent(symbol, order.client_order_id, order.lots - remaining + lots, TOO_LARGE)]
+            reason = TOO_LARGE
+        elif may_improve and remaining < lots * (1 - tolerance.size):
+            reason = TOO_SMALL
+        else:
+            return []
+    name = order.client_order_id
+    if replacement is CANCEL_REPLACE:
         return [ReplaceIntent(symbol, name, side, price_ticks, lots, reason)]
     if replacement is Replacement.MODIFY and not order.amend_refused:
-        return [ModifyIntent(symbol, name, side, price_ticks, order.lots - remaining + lots, reason)]
+        return [ModifyIntent(symbol, name, side, price_ticks, order.lots - order.remaining_lots + lots, reason)]
     return [CancelIntent(symbol, name, reason)]
 
 
@@ -190,7 +218,7 @@ def _plan_unsettled(symbol: str, side: Side, price_ticks: int, orders: list[Trac
         excess_ticks = ((order.modify_price_ticks or order.price_ticks) - price_ticks) * side.sign
         # An order in flight is given the wider tolerance: cancelling each one that the market has moved past by a tick,
         # before it is even acknowledged, would keep us from ever standing on a slow line.
-        allowed = tolerance.aggressive_ticks if order.state is OrderState.LIVE else _in_flight(tolerance)
+        allowed = tolerance.aggressive_ticks if order.state is LIVE else _in_flight(tolerance)
         if excess_ticks > allowed:
             intents.append(CancelIntent(symbol, order.client_order_id, TOO_AGGRESSIVE))
         elif order.is_settled and order is not nearest:

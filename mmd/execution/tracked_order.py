@@ -2,96 +2,64 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from mmd.execution.order_state import OrderState
 from mmd.types.market import Side
 
+LIVE = OrderState.LIVE
 
-class TrackedOrder:
+
+class TrackedOrder(msgspec.Struct, eq=False, gc=False):
     """One order of ours. Only the tracker writes to it; everybody else reads.
 
     `filled_lots` is what the venue says was filled, `booked_lots` what we have seen as fills, trade by trade. `sent_ns` is when it
     was placed, `request_ns` when the newest request about it was sent, `changed_ns` when its state last changed.
     """
 
-    __slots__ = (
-        "acknowledged",
-        "adopted",
-        "amend_client_order_id",
-        "amend_lots",
-        "amend_not_founds",
-        "amend_refused",
-        "booked_lots",
-        "booked_trade_ids",
-        "cancels_sent",
-        "changed_ns",
-        "client_order_id",
-        "clock_offset_ns",
-        "counted_lots",
-        "exchange_order_id",
-        "filled_lots",
-        "former_client_order_ids",
-        "lots",
-        "modify_lots",
-        "modify_price_ticks",
-        "next_cancel_ns",
-        "next_query_ns",
-        "not_founds",
-        "ordered_ns",
-        "price_ticks",
-        "queries_sent",
-        "request_ns",
-        "sent_ns",
-        "side",
-        "state",
-        "symbol",
-        "unmodified",
-        "wants_cancel",
-    )
-
-    def __init__(self, client_order_id: str, symbol: str, side: Side, price_ticks: int, lots: int, sent_ns: int) -> None:
-        self.client_order_id = client_order_id
-        self.former_client_order_ids: list[str] = []
-        self.symbol = symbol
-        self.side = side
-        self.price_ticks = price_ticks
-        self.lots = lots
-        self.exchange_order_id = 0
-        self.state = OrderState.PENDING_NEW
-        self.filled_lots = 0
-        self.booked_lots = 0
-        self.booked_trade_ids: set[int] = set()
-        self.sent_ns = sent_ns
-        self.request_ns = sent_ns
-        self.ordered_ns = sent_ns
-        """When the newest request was sent that could bring it into being under one of its ids: placement or amend."""
-        self.changed_ns = sent_ns
-        self.acknowledged = False
-        """The venue has shown at least once that it knows this order."""
-        self.adopted = False
-        """Found at the venue, not sent by this session."""
-        self.wants_cancel = False
-        """A cancel was sent: should the order turn out to be open after all, it is cancelled again."""
-        self.amend_client_order_id = ""
-        """The id it bears if an unanswered amend succeeded; empty when none is in doubt."""
-        self.amend_lots = 0
-        self.amend_refused = False
-        """The venue has refused to amend it: what must shrink is replaced."""
-        self.modify_price_ticks = 0
-        """Price that it has if an unanswered modification succeeded, 0 where none is in doubt. `price_ticks` and `lots` then hold
-        the worse of old and new: the keener price, the larger quantity."""
-        self.modify_lots = 0
-        self.unmodified = (0, 0)
-        """Price and quantity from before that modification."""
-        self.clock_offset_ns: int | None = None
-        """The largest offset of the venue's clock seen since it was sent; None before the first measurement."""
-        self.queries_sent = 0
-        self.next_query_ns = 0
-        self.cancels_sent = 0
-        self.next_cancel_ns = 0
-        self.not_founds = 0
-        self.amend_not_founds = 0
-        self.counted_lots = 0
-        """What the running total of at-risk lots holds for this order."""
+    client_order_id: str
+    symbol: str
+    side: Side
+    price_ticks: int
+    lots: int
+    sent_ns: int
+    request_ns: int
+    changed_ns: int
+    ordered_ns: int
+    """When the newest request was sent that could bring it into being under one of its ids: placement or amend."""
+    clock_offset_ns: int | None = None
+    """The largest offset of the venue's clock seen since it was sent; None before the first measurement."""
+    state: OrderState = OrderState.PENDING_NEW
+    exchange_order_id: int = 0
+    filled_lots: int = 0
+    booked_lots: int = 0
+    booked_trade_ids: set[int] = msgspec.field(default_factory=set)
+    former_client_order_ids: list[str] = msgspec.field(default_factory=list)
+    acknowledged: bool = False
+    """The venue has shown at least once that it knows this order."""
+    adopted: bool = False
+    """Found at the venue, not sent by this session."""
+    wants_cancel: bool = False
+    """A cancel was sent: should the order turn out to be open after all, it is cancelled again."""
+    amend_client_order_id: str = ""
+    """The id it bears if an unanswered amend succeeded; empty when none is in doubt."""
+    amend_lots: int = 0
+    amend_refused: bool = False
+    """The venue has refused to amend it: what must shrink is replaced."""
+    modify_price_ticks: int = 0
+    """Price that it has if an unanswered modification succeeded, 0 where none is in doubt. `price_ticks` and `lots` then hold
+    the worse of old and new: the keener price, the larger quantity."""
+    modify_lots: int = 0
+    unmodified: tuple[int, int] = (0, 0)
+    """Price and quantity from before that modification."""
+    queries_sent: int = 0
+    next_query_ns: int = 0
+    cancels_sent: int = 0
+    next_cancel_ns: int = 0
+    not_founds: int = 0
+    amend_not_founds: int = 0
+    counted_lots: int = 0
+    """What the running total of at-risk lots holds for this order."""
 
     @property
     def is_open(self) -> bool:
@@ -106,18 +74,21 @@ class TrackedOrder:
     @property
     def is_settled(self) -> bool:
         """Whether it rests at the venue with nothing in flight and no cancel outstanding."""
-        return self.state is OrderState.LIVE and not self.wants_cancel
+        return self.state is LIVE and not self.wants_cancel
 
     @property
     def remaining_lots(self) -> int:
         """What is left to trade of an open order, by the more advanced of the venue's word and our bookings."""
-        return max(0, self.lots - max(self.filled_lots, self.booked_lots))
+        filled, booked = self.filled_lots, self.booked_lots
+        left = self.lots - (filled if filled > booked else booked)
+        return left if left > 0 else 0
 
     @property
     def at_risk_lots(self) -> int:
         """Lots that may yet change our position: an open order's all, a finished one's filled part, less what we booked."""
-        may_trade = self.lots if self.is_open else self.filled_lots
-        return max(0, may_trade - self.booked_lots)
+        may_trade = self.filled_lots if self.state.is_terminal else self.lots
+        left = may_trade - self.booked_lots
+        return left if left > 0 else 0
 
     def __repr__(self) -> str:
         return (

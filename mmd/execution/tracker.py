@@ -47,6 +47,10 @@ from mmd.types.orders import (
 
 OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder
 
+SEND_CANCEL = OrderTrigger.SEND_CANCEL
+LIVE, UNKNOWN = OrderState.LIVE, OrderState.UNKNOWN
+"""A look into an enumeration costs as much as a call."""
+
 NS_PER_MS = 1_000_000
 CLOCK_LEAD_MS = 1_000
 """How far ahead of its own clock the venue accepts a timestamp."""
@@ -71,6 +75,8 @@ class OrderTracker:
         self._settings = settings
         self._ids = ClientOrderIds(prefix, session_epoch)
         self._index = OrderIndex(settings.terminal_orders_kept)
+        self.side = self._index.side
+        """Orders of a symbol and side that can still trade, and their lots at risk: an object that stays up to date, to be read."""
         self._channel_up = True
         self._clock_offset_ns: int | None = None
         self.unmatched = 0
@@ -156,17 +162,27 @@ class OrderTracker:
     def _add_sent(self, command: PlaceOrder | ReplaceOrder) -> None:
         if self._index.find(command.client_order_id) is not None:
             raise OrderStateError(f"client order id {command.client_order_id} was used before")
-        order = TrackedOrder(
-            command.client_order_id, command.symbol, command.side, command.price_ticks, command.lots, command.decided_ns
+        now = command.decided_ns
+        self._index.add(
+            TrackedOrder(
+                command.client_order_id,
+                command.symbol,
+                command.side,
+                command.price_ticks,
+                command.lots,
+                now,
+                now,
+                now,
+                now,
+                self._clock_offset_ns,
+            )
         )
-        order.clock_offset_ns = self._clock_offset_ns
-        self._index.add(order)
 
     def _cancel(self, command: CancelOrder) -> None:
         self._begin_cancel(self._known(command.client_order_id), command.decided_ns)
 
     def _begin_cancel(self, order: TrackedOrder, now_ns: int) -> None:
-        self._apply(order, OrderTrigger.SEND_CANCEL, now_ns)
+        self._apply(order, SEND_CANCEL, now_ns)
         order.wants_cancel = True
         order.request_ns = now_ns
         order.cancels_sent += 1
@@ -174,7 +190,7 @@ class OrderTracker:
 
     def _replace(self, command: ReplaceOrder) -> None:
         old = self._known(command.cancel_client_order_id)
-        transition(old.state, OrderTrigger.SEND_CANCEL)
+        transition(old.state, SEND_CANCEL)
         self._add_sent(command)
         self._begin_cancel(old, command.decided_ns)
 
@@ -412,13 +428,22 @@ class OrderTracker:
 
     def _adopt(self, event: OrderUpdate) -> TrackedOrder:
         since_ns = event.exchange_ns or event.receive_ns
-        order = TrackedOrder(event.client_order_id, event.symbol, event.side, event.price_ticks, event.lots, since_ns)
-        order.state = OrderState.LIVE
+        order = TrackedOrder(
+            event.client_order_id,
+            event.symbol,
+            event.side,
+            event.price_ticks,
+            event.lots,
+            since_ns,
+            since_ns,
+            event.receive_ns,
+            since_ns,
+            self._clock_offset_ns,
+            OrderState.LIVE,
+            event.exchange_order_id,
+            event.filled_lots,
+        )
         order.adopted = order.acknowledged = True
-        order.exchange_order_id = event.exchange_order_id
-        order.filled_lots = event.filled_lots
-        order.changed_ns = event.receive_ns
-        order.clock_offset_ns = self._clock_offset_ns
         self._index.add(order)
         self.adopted += 1
         return order
@@ -443,9 +468,9 @@ class OrderTracker:
             order.state = state
             order.changed_ns = now_ns
             order.not_founds = order.amend_not_founds = 0
-            if state is OrderState.UNKNOWN and (order.amend_client_order_id or order.modify_price_ticks):
+            if state is UNKNOWN and (order.amend_client_order_id or order.modify_price_ticks):
                 # Under which id it stands, at what price, and how large, is in doubt until it is gone.
                 order.wants_cancel = True
-            elif state is OrderState.LIVE and not order.wants_cancel:
+            elif state is LIVE and not order.wants_cancel:
                 order.queries_sent = order.next_query_ns = 0
         self._index.refresh(order)

@@ -7,6 +7,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy import fmax, fmin
 from numpy.typing import NDArray
 
 from mmd.inference.card import Card
@@ -49,7 +50,10 @@ class Prediction(Protocol):
 class PredictionGate:
     """One per symbol. Times are passed in: the gate reads no clock."""
 
-    __slots__ = ("_budget_ns", "_max_age_ns", "_max_score", "_ranges", "_steps", "passed", "refusals", "score")
+    __slots__ = (
+        "_budget_ns", "_clipped", "_inventory_score", "_inventory_seen", "_market_high", "_market_low", "_max_age_ns",
+        "_max_score", "_ranges", "_steps", "passed", "refusals", "score",
+    )  # fmt: skip
 
     def __init__(self, card: Card, settings: GateSettings) -> None:
         self._steps = card.steps
@@ -60,6 +64,11 @@ class PredictionGate:
         low, high = inside.market_low + inside.inventory_low, inside.market_high + inside.inventory_high
         # An input that was constant in training has no width: its own unit is the measure then.
         self._ranges = tuple((bottom, top, (top - bottom) or 1.0) for bottom, top in zip(low, high, strict=True))
+        self._market_low = _least_float32(inside.market_low)
+        self._market_high = -_least_float32(tuple(-top for top in inside.market_high))
+        self._clipped = np.zeros_like(self._market_low)
+        self._inventory_seen = b""
+        self._inventory_score = 0.0
         self.refusals: dict[GateRefusal, int] = dict.fromkeys(GateRefusal, 0)
         """How often each reason struck."""
         self.passed = 0
@@ -83,20 +92,45 @@ class PredictionGate:
         # A sum of three is finite exactly when each is: heads of this size cannot overflow.
         if not isfinite(prediction.price_change + prediction.optimal_spread + prediction.position_signal):
             return GateRefusal.NOT_FINITE
-        score = 0.0
-        for value, (low, high, width) in zip(prediction.market.tolist() + prediction.inventory.tolist(), self._ranges, strict=True):
-            if low <= value <= high:
-                continue
-            if not isfinite(value):
-                self.score = inf
-                return GateRefusal.NOT_FINITE
-            score += (low - value if value < low else value - high) / width
-        self.score = score
-        if score > self._max_score:
-            return GateRefusal.OUT_OF_RANGE
+        self.score = score = self._measure(prediction.market, prediction.inventory)
+        if score > self._max_score or score == inf:
+            return GateRefusal.OUT_OF_RANGE if score < inf else GateRefusal.NOT_FINITE
         if elapsed_ns > self._budget_ns:
             return GateRefusal.OVER_BUDGET
         return None
+
+    def _measure(self, market: NDArray[np.float32], inventory: NDArray[np.float32]) -> float:
+        """The score; infinite where an input is not finite.
+
+        A market row lies in its ranges when clipping it to them changes no bit of it (NaN it does change), as nearly all do; the
+        inventory's part is worked out when that row changes.
+        """
+        held = inventory.tobytes()
+        if held != self._inventory_seen:
+            self._inventory_seen = held
+            self._inventory_score = _score(inventory.tolist(), self._ranges[len(market) :])
+        clipped = self._clipped
+        fmin(fmax(market, self._market_low, clipped), self._market_high, clipped)
+        if clipped.tobytes() == market.tobytes():
+            return self._inventory_score
+        return _score(market.tolist() + inventory.tolist(), self._ranges)
+
+
+def _score(values: list[float], ranges: tuple[tuple[float, float, float], ...]) -> float:
+    score = 0.0
+    for value, (low, high, width) in zip(values, ranges, strict=True):
+        if low <= value <= high:
+            continue
+        if not isfinite(value):
+            return inf
+        score += (low - value if value < low else value - high) / width
+    return score
+
+
+def _least_float32(bounds: tuple[float, ...]) -> NDArray[np.float32]:
+    """The least float32 at or above each bound: a float32 is at or above the one exactly when it is at or above the other."""
+    rounded = np.array(bounds, dtype=np.float32)
+    return np.where(rounded.astype(np.float64) < np.array(bounds), np.nextafter(rounded, np.float32(inf)), rounded)
 
 
 def gate_table() -> str:

@@ -54,17 +54,18 @@ class FeatureStream:
     def _row(self, book: Depth, receive_ns: int) -> None:
         steps = self.builder
         bid_lots_5, ask_lots_5 = book.best_lots(DEPTH_LEVELS)
-        row = self.features.update(
-            receive_ns,
-            book.bid_ticks,
-            book.bid_lots,
-            book.ask_ticks,
-            book.ask_lots,
-            bid_lots_5,
-            ask_lots_5,
-            steps.buy_lots,
-            steps.sell_lots,
-            steps.trade_count,
-            steps.traded_ticks_lots,
+        self.ring.push(
+            self.features.update(
+                receive_ns,
+                book.bid_ticks,
+                book.bid_lots,
+                book.ask_ticks,
+                book.ask_lots,
+                bid_lots_5,
+                ask_lots_5,
+                steps.buy_lots,
+                steps.sell_lots,
+                steps.trade_count,
+                steps.traded_ticks_lots,
+            )
         )
-        self.ring.push(row)

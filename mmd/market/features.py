@@ -15,7 +15,8 @@ from mmd.market.volatility import ENDLESS, NEVER, NOTHING, SECONDS_PER_NS, Usual
 __all__ = ["INVENTORY_NAMES", "MARKET_NAMES", "MarketFeatures"]
 
 Step = tuple[int, int, int, int, int, int, int, int, int, int, int]
-"""The arguments of `MarketFeatures.update`, in their order."""
+"""`receive_ns`, `bid_ticks`, `bid_lots`, `ask_ticks`, `ask_lots`, `bid_lots_5`, `ask_lots_5`, `buy_lots`, `sell_lots`,
+`trade_count`, `traded_ticks_lots`: the arguments of `MarketFeatures.update`."""
 Traded = tuple[int, int, int]
 """Of one step: lots, lots bought less sold, twice the sum of ticks x lots."""
 NO_TRADE: Traded = (0, 0, 0)
@@ -55,40 +56,19 @@ class MarketFeatures:
         """Trailing volatility of the mid over a horizon, ticks, at least `sigma_floor_ticks`; known from two samples on."""
         return max(self._usual.sigma_ticks(horizon_seconds), self.settings.sigma_floor_ticks)
 
-    def update(
-        self,
-        receive_ns: int,
-        bid_ticks: int,
-        bid_lots: int,
-        ask_ticks: int,
-        ask_lots: int,
-        bid_lots_5: int,
-        ask_lots_5: int,
-        buy_lots: int,
-        sell_lots: int,
-        trade_count: int,
-        traded_ticks_lots: int,
-    ) -> list[float]:
-        """The row of one step. `…_lots_5` are sums of the best five levels; what traded is since the step before.
+    @property
+    def variance(self) -> float:
+        """Of the mid, half-ticks squared per second, as of the last sample: `sigma_ticks` changes only when this does."""
+        return self._usual.variance
 
-        A price of 0 or below is a missing side: both prices of the step before hold on. Receive time (UTC ns) that runs backwards
-        stands still. Quantities must not be negative. Should it raise, on what is no number, only a reset makes it work again.
+    def update(self, *step: int) -> list[float]:
+        """The row of one step, given as `Step` lists it.
+
+        `…_lots_5` are sums of the best five levels; what traded is since the step before. A price of 0 or below is a missing side:
+        both prices of the step before hold on. Receive time (UTC ns) that runs backwards stands still. Quantities must not be
+        negative. Should it raise, on what is no number, only a reset makes it work again.
         """
-        self.values = row = self._next_row(
-            (
-                receive_ns,
-                bid_ticks,
-                bid_lots,
-                ask_ticks,
-                ask_lots,
-                bid_lots_5,
-                ask_lots_5,
-                buy_lots,
-                sell_lots,
-                trade_count,
-                traded_ticks_lots,
-            )
-        )
+        self.values = row = self._next_row(step)  # type: ignore[arg-type]  # one that is not of 11 does not unpack
         return row
 
     def _rows(self, usual: Usual) -> Generator[list[float], Step, None]:

@@ -33,18 +33,5 @@ class AvellanedaStoikovQuoter:
         settings, sigma = self._settings, context.skew_sigma_ticks
         half_spread = max(settings.min_half_spread_ticks, sigma * self._half_spread_sigmas) * widening
         bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
-        return RawQuote(
-            microprice_shift=0.0,
-            price_shift=0.0,
-            skew_shift=inventory_shift(
-                context.inventory, 0.0, sigma, half_spread, settings.risk_aversion, settings.max_skew_half_spreads
-            ),
-            half_spread=half_spread,
-            adverse_bid=0.0,
-            adverse_ask=0.0,
-            bid_lots=bid_lots,
-            ask_lots=ask_lots,
-            confidence=0.0,
-            predicted_direction=0,
-            source=source,
-        )
+        skew = inventory_shift(context.inventory, 0.0, sigma, half_spread, settings.risk_aversion, settings.max_skew_half_spreads)
+        return RawQuote(0.0, 0.0, skew, half_spread, 0.0, 0.0, bid_lots, ask_lots, 0.0, 0, source)

@@ -7,7 +7,7 @@ outputs are in units of the trailing mid volatility over its horizon, so that on
 
 from __future__ import annotations
 
-import math
+from math import exp, log
 
 import msgspec
 
@@ -53,17 +53,22 @@ class NeuralQuoter:
         self._settings = settings
         self._instrument = instrument
         self._model = model
-        self._log_range = math.log(model.spread_max / model.spread_min)
+        self._log_range = log(model.spread_max / model.spread_min)
         self.rescale = OnlineRescale(model.horizon_ns, settings.rescale_half_life)
 
     def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float]:
         """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
         model, sigma = self._model, context.sigma_ticks
-        micro = model.microprice_weight * (context.microprice_ticks - context.mid_ticks)
+        bid_ticks, bid_lots, ask_ticks, ask_lots = context.bid_ticks, context.bid_lots, context.ask_ticks, context.ask_lots
+        lots = bid_lots + ask_lots
+        # The context's own microprice and mid, spelt out: every step and every quote asks for them.
+        mid = 0.5 * (bid_ticks + ask_ticks)
+        micro = model.microprice_weight * (((bid_ticks * ask_lots + ask_ticks * bid_lots) / lots if lots else mid) - mid)
         head = model.price_head_weight * prediction.price_change * sigma
         total, bound = micro + head, model.max_shift * sigma
-        if abs(total) > bound:
-            shrink = bound / abs(total)
+        size = total if total > 0 else -total
+        if size > bound:
+            shrink = bound / size
             return micro * shrink, head * shrink
         return micro, head
 
@@ -73,32 +78,34 @@ class NeuralQuoter:
         sigma = context.sigma_ticks
         micro, head = self.expected_move(context, prediction)
         scale = self.rescale.scale
-        micro, head = micro * scale, head * scale
+        micro *= scale
+        head *= scale
         move = micro + head
-        width = model.spread_min * math.exp(prediction.optimal_spread * self._log_range)
-        half_spread = max(settings.min_half_spread_ticks, 0.5 * sigma * width)
-        target = prediction.position_signal * model.max_target
+        half_spread = 0.5 * sigma * (model.spread_min * exp(prediction.optimal_spread * self._log_range))
+        if half_spread < settings.min_half_spread_ticks:
+            half_spread = settings.min_half_spread_ticks
         threshold = model.pull_threshold * half_spread if settings.pull else 0.0
         bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
+        skew = inventory_shift(
+            context.inventory,
+            prediction.position_signal * model.max_target,
+            context.skew_sigma_ticks,
+            half_spread,
+            settings.skew_factor,
+            settings.max_skew_half_spreads,
+        )
         return RawQuote(
-            microprice_shift=micro,
-            price_shift=head,
-            skew_shift=inventory_shift(
-                context.inventory,
-                target,
-                context.skew_sigma_ticks,
-                half_spread,
-                settings.skew_factor,
-                settings.max_skew_half_spreads,
-            ),
-            half_spread=half_spread,
-            adverse_bid=0.0,
-            adverse_ask=0.0,
-            bid_lots=bid_lots,
-            ask_lots=ask_lots,
-            confidence=1.0 - math.exp(-abs(move) / sigma) if sigma > 0 else 0.0,
-            predicted_direction=(move > 0) - (move < 0),
-            source="neural",
-            pull_bid=0 < threshold < -move,
-            pull_ask=0 < threshold < move,
+            micro,
+            head,
+            skew,
+            half_spread,
+            0.0,
+            0.0,
+            bid_lots,
+            ask_lots,
+            1.0 - exp(-(move if move > 0 else -move) / sigma) if sigma > 0 else 0.0,
+            (move > 0) - (move < 0),
+            "neural",
+            0 < threshold < -move,
+            0 < threshold < move,
         )

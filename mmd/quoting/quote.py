@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from math import ceil, floor
 
 import msgspec
 
@@ -64,31 +64,6 @@ class Attribution(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.asdict(self)
 
 
-class Quote(msgspec.Struct, frozen=True, gc=False):
-    """A two-sided quote after the clamps. A side with 0 lots is withheld; `withheld` says why, by side."""
-
-    symbol: str
-    decided_ns: int
-    bid_ticks: int
-    bid_lots: int
-    ask_ticks: int
-    ask_lots: int
-    fair_ticks: float
-    confidence: float
-    """0 to 1: how sure the predictor is of the direction; 0 without one."""
-    predicted_direction: int
-    """Sign of the predicted move, 0 without a prediction."""
-    source: str
-    """Which quoter made it, and why if it is a fallback."""
-    attribution: Attribution
-    withheld: str = ""
-
-    @property
-    def spread_ticks(self) -> int:
-        """Ask minus bid."""
-        return self.ask_ticks - self.bid_ticks
-
-
 class RawQuote(msgspec.Struct, frozen=True, gc=False):
     """What a quoter decides, before clamps. Half-spreads and shifts in ticks, sizes in lots."""
 
@@ -106,6 +81,66 @@ class RawQuote(msgspec.Struct, frozen=True, gc=False):
     pull_bid: bool = False
     pull_ask: bool = False
 
+    def wanted(self, fair_ticks: float) -> tuple[float, float]:
+        """Bid and ask before rounding and clamps, ticks."""
+        reservation = fair_ticks + self.skew_shift
+        return reservation - self.half_spread - self.adverse_bid, reservation + self.half_spread + self.adverse_ask
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False):
+    """A two-sided quote after the clamps. A side with 0 lots is withheld; `withheld` says why, by side.
+
+    It keeps what it was made of; who wants to know more (`attribution` and what stands below it) has it worked out then.
+    """
+
+    symbol: str
+    decided_ns: int
+    bid_ticks: int
+    bid_lots: int
+    ask_ticks: int
+    ask_lots: int
+    fair_ticks: float
+    mid_ticks: float
+    raw: RawQuote
+    withheld: str = ""
+
+    @property
+    def attribution(self) -> Attribution:
+        """The account of both prices, to the last bit of what the clamps worked with."""
+        raw = self.raw
+        wanted_bid, wanted_ask = raw.wanted(self.fair_ticks)
+        return Attribution(
+            mid=self.mid_ticks,
+            microprice=raw.microprice_shift,
+            price_head=raw.price_shift,
+            skew=raw.skew_shift,
+            half_spread=raw.half_spread,
+            adverse_bid=raw.adverse_bid,
+            adverse_ask=raw.adverse_ask,
+            clamp_bid=self.bid_ticks - wanted_bid,
+            clamp_ask=self.ask_ticks - wanted_ask,
+        )
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1: how sure the predictor is of the direction; 0 without one."""
+        return self.raw.confidence
+
+    @property
+    def predicted_direction(self) -> int:
+        """Sign of the predicted move, 0 without a prediction."""
+        return self.raw.predicted_direction
+
+    @property
+    def source(self) -> str:
+        """Which quoter made it, and why if it is a fallback."""
+        return self.raw.source
+
+    @property
+    def spread_ticks(self) -> int:
+        """Ask minus bid."""
+        return self.ask_ticks - self.bid_ticks
+
 
 def inventory_shift(
     inventory: float, target: float, scale_ticks: float, half_spread_ticks: float, factor: float, max_half_spreads: float
@@ -117,25 +152,38 @@ def inventory_shift(
     """
     shift = -factor * scale_ticks * (inventory - target)
     bound = max_half_spreads * half_spread_ticks
-    return max(-bound, min(bound, shift))
+    if shift > bound:
+        return bound
+    return shift if shift >= -bound else -bound
 
 
 def quote_lots(
     instrument: Instrument, mid_ticks: float, order_notional: float, budget_left: float, min_fraction: float, room_lots: int
 ) -> int:
     """Lots of one side: the notional at the mid, scaled by what is left of the loss budget, clipped by the room to the limit."""
-    full = order_notional * ATOMS_PER_UNIT / (mid_ticks * instrument.notional_atoms)
-    lots = int(full * max(min_fraction, min(1.0, budget_left)))
-    return max(0, min(lots, room_lots, instrument.max_lots))
+    share = budget_left if budget_left < 1.0 else 1.0
+    if share < min_fraction:
+        share = min_fraction
+    lots = int(order_notional * ATOMS_PER_UNIT / (mid_ticks * instrument.notional_atoms) * share)
+    if lots > instrument.max_lots:
+        lots = instrument.max_lots
+    if lots > room_lots:
+        lots = room_lots
+    return lots if lots > 0 else 0
 
 
 def quote_sizes(context: QuoteContext, instrument: Instrument, settings: QuotingSettings) -> tuple[int, int]:
     """Lots of bid and ask: one size for both, each clipped by its own room."""
-    mid, left, floor = context.mid_ticks, context.budget_left, settings.min_size_fraction
-    return (
-        quote_lots(instrument, mid, settings.order_notional, left, floor, context.buy_room_lots),
-        quote_lots(instrument, mid, settings.order_notional, left, floor, context.sell_room_lots),
+    bid_room, ask_room = context.buy_room_lots, context.sell_room_lots
+    most = quote_lots(
+        instrument,
+        context.mid_ticks,
+        settings.order_notional,
+        context.budget_left,
+        settings.min_size_fraction,
+        bid_room if bid_room > ask_room else ask_room,
     )
+    return bid_room if bid_room < most else most, ask_room if ask_room < most else most
 
 
 def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: int) -> Quote:
@@ -145,12 +193,14 @@ def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: 
     """
     mid = context.mid_ticks
     fair = mid + raw.microprice_shift + raw.price_shift
-    reservation = fair + raw.skew_shift
-    wanted_bid = reservation - raw.half_spread - raw.adverse_bid
-    wanted_ask = reservation + raw.half_spread + raw.adverse_ask
+    wanted_bid, wanted_ask = raw.wanted(fair)
     # Never on the wrong side of fair, however long or short we are: skewing through fair would pay to get flat.
-    bid_ticks = min(math.floor(min(wanted_bid, fair)), context.ask_ticks - 1)
-    ask_ticks = max(math.ceil(max(wanted_ask, fair)), context.bid_ticks + 1)
+    bid_ticks = floor(wanted_bid if wanted_bid < fair else fair)
+    if bid_ticks >= context.ask_ticks:
+        bid_ticks = context.ask_ticks - 1
+    ask_ticks = ceil(wanted_ask if wanted_ask > fair else fair)
+    if ask_ticks <= context.bid_ticks:
+        ask_ticks = context.bid_ticks + 1
     bid_lots, ask_lots, withheld = raw.bid_lots, raw.ask_lots, ""
     if raw.pull_bid:
         bid_lots, withheld = 0, "bid: pulled"
@@ -162,30 +212,7 @@ def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: 
     if not tradable(instrument, ask_ticks, ask_lots):
         withheld += " ask: below minimum size" if ask_lots else ""
         ask_lots = 0
-    return Quote(
-        symbol=instrument.symbol,
-        decided_ns=now_ns,
-        bid_ticks=bid_ticks,
-        bid_lots=bid_lots,
-        ask_ticks=ask_ticks,
-        ask_lots=ask_lots,
-        fair_ticks=fair,
-        confidence=raw.confidence,
-        predicted_direction=raw.predicted_direction,
-        source=raw.source,
-        attribution=Attribution(
-            mid=mid,
-            microprice=raw.microprice_shift,
-            price_head=raw.price_shift,
-            skew=raw.skew_shift,
-            half_spread=raw.half_spread,
-            adverse_bid=raw.adverse_bid,
-            adverse_ask=raw.adverse_ask,
-            clamp_bid=bid_ticks - wanted_bid,
-            clamp_ask=ask_ticks - wanted_ask,
-        ),
-        withheld=withheld,
-    )
+    return Quote(instrument.symbol, now_ns, bid_ticks, bid_lots, ask_ticks, ask_lots, fair, mid, raw, withheld)
 
 
 def tradable(instrument: Instrument, price_ticks: int, lots: int) -> bool:

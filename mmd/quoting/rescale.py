@@ -33,6 +33,11 @@ class OnlineRescale:
         self._rows = 0.0
         self.scale = 1.0
 
+    def idle(self, now_ns: int) -> bool:
+        """Whether `observe` would have nothing to do now: no prediction to judge and none to take."""
+        waiting = self._waiting
+        return now_ns < self._next_ns and not (waiting and now_ns - waiting[0][0] >= self._horizon_ns)
+
     def observe(self, now_ns: int, mid_ticks: float, predicted_ticks: float) -> None:
         """The mid and the unscaled prediction of now; earlier predictions whose horizon has passed are judged by this mid."""
         waiting = self._waiting

@@ -18,6 +18,7 @@ from mmd.types.market import Side
 
 _BPS_SCALE = 10_000 * 1_000
 _NO_PRICE = 1 << 62
+BUY = Side.BUY
 
 
 @dataclass(slots=True)
@@ -122,10 +123,7 @@ class PreTradeChecks:
             return DenialReason.HALTED
         if not view.mode_allows:
             return DenialReason.MODE
-        reason = self._order_itself(view, price_ticks, lots)
-        if reason is not None:
-            return reason
-        reason = self._exposure(view, side, price_ticks, lots)
+        reason = self._order_itself(view, price_ticks, lots) or self._exposure(view, side, price_ticks, lots)
         if reason is not None:
             return reason
         if view.loss_used_atoms >= self._max_loss_atoms:
@@ -141,7 +139,7 @@ class PreTradeChecks:
         reason = self._freshness(view)
         if reason is not None:
             return reason
-        if side is Side.BUY:
+        if side is BUY:
             meets_own = 0 < view.own_best_ask_ticks <= price_ticks
         else:
             meets_own = view.own_best_bid_ticks >= price_ticks
@@ -152,7 +150,7 @@ class PreTradeChecks:
         if reason is not None:
             return reason
         lot_atoms = self._instruments[view.symbol].lot_atoms
-        if side is Side.BUY:
+        if side is BUY:
             left_atoms = -view.position_atoms - (view.buy_at_risk_lots + lots) * lot_atoms
         else:
             left_atoms = view.position_atoms - (view.sell_at_risk_lots + lots) * lot_atoms
@@ -186,16 +184,18 @@ class PreTradeChecks:
     def _exposure(self, view: RiskView, side: Side, price_ticks: int, lots: int) -> DenialReason | None:
         """Position and gross exposure, valued at the mid or the order's price, whichever is higher."""
         known = self._instruments[view.symbol]
-        price_x2 = max(2 * price_ticks, (view.bid_ticks or 0) + (view.ask_ticks or 0))
-        position = view.position_atoms
-        buys = view.buy_at_risk_lots * known.lot_atoms
-        sells = view.sell_at_risk_lots * known.lot_atoms
+        price_x2, mid_x2 = 2 * price_ticks, (view.bid_ticks or 0) + (view.ask_ticks or 0)
+        if mid_x2 > price_x2:
+            price_x2 = mid_x2
+        position, lot_atoms = view.position_atoms, known.lot_atoms
+        buys = view.buy_at_risk_lots * lot_atoms
+        sells = view.sell_at_risk_lots * lot_atoms
         before = _worst_case(position, buys, sells)
-        if side is Side.BUY:
-            buys += lots * known.lot_atoms
+        if side is BUY:
+            buys += lots * lot_atoms
             side_worst = position + buys
         else:
-            sells += lots * known.lot_atoms
+            sells += lots * lot_atoms
             side_worst = sells - position
         if side_worst * price_x2 > known.position_bound:
             return DenialReason.POSITION
@@ -216,7 +216,12 @@ class PreTradeChecks:
 
 def _worst_case(position_atoms: int, buy_atoms: int, sell_atoms: int) -> int:
     """The largest position, long or short, that could come of it: one side fills wholly and the other not at all."""
-    return max(abs(position_atoms + buy_atoms), abs(position_atoms - sell_atoms))
+    long, short = position_atoms + buy_atoms, position_atoms - sell_atoms
+    if long < 0:
+        long = -long
+    if short < 0:
+        short = -short
+    return long if long > short else short
 
 
 def _quote_atoms(known: _InstrumentLimits, base_atoms: int, price_x2: int) -> int:

@@ -42,7 +42,7 @@ class OrderRateBudget:
 
     __slots__ = (
         "_day_count", "_day_limit", "_fraction", "_hours", "_now_ns", "_recent", "_reserve", "_reserved", "_restored",
-        "_short_limit", "_venue", "total",
+        "_short_limit", "_slid_ns", "_venue", "total",
     )  # fmt: skip
 
     def __init__(self, limits: RiskLimits) -> None:
@@ -53,6 +53,7 @@ class OrderRateBudget:
         self._reserved = 0
         self._restored = 0
         self._now_ns = 0
+        self._slid_ns = -1
         self._recent: deque[int] = deque(maxlen=self._short_limit)
         self._hours: deque[list[int]] = deque()
         self._day_count = 0
@@ -75,7 +76,9 @@ class OrderRateBudget:
     def pressure(self, now_ns: int) -> float:
         """Largest share of any order limit in use, ours or the venue's, 0 to 1 and above: what pacing goes by."""
         self._slide(now_ns)
-        pressure = max(len(self._recent) / self._short_limit, self._day_count / self._day_limit)
+        pressure = len(self._recent) / self._short_limit
+        if self._day_count / self._day_limit > pressure:
+            pressure = self._day_count / self._day_limit
         for interval_ns, venue in self._venue.items():
             if now_ns // interval_ns <= venue.period:
                 pressure = max(pressure, (venue.used + venue.since) / venue.allowed)
@@ -89,7 +92,10 @@ class OrderRateBudget:
             self._hours.append([hour, 0])
         self._hours[-1][1] += count
         self._day_count += count
-        self._recent.extend([self._now_ns] * min(count, self._short_limit))
+        if count == 1:
+            self._recent.append(self._now_ns)
+        else:
+            self._recent.extend([self._now_ns] * min(count, self._short_limit))
         self._reserved -= count
         self.total += count
         for venue in self._venue.values():
@@ -136,10 +142,14 @@ class OrderRateBudget:
         self._recent.clear()
         self._restored = min(recent, self._short_limit)
         self._reserved = 0
+        self._slid_ns = -1
 
     def _slide(self, now_ns: int) -> None:
+        if now_ns <= self._slid_ns:
+            return
         if now_ns > self._now_ns:
             self._now_ns = now_ns
+        self._slid_ns = self._now_ns
         if self._restored:
             self._recent.extend([self._now_ns] * self._restored)
             self._restored = 0

@@ -61,7 +61,8 @@ class PauseBoard:
 
     def paused(self, symbol: str) -> bool:
         """Whether no quote of this symbol may stand."""
-        return symbol in self._paused or EVERY_SYMBOL in self._paused
+        paused = self._paused
+        return bool(paused) and (symbol in paused or EVERY_SYMBOL in paused)
 
     def reasons(self, symbol: str) -> tuple[PauseReason, ...]:
         """The causes that hold for this symbol, its own and the common ones."""

@@ -76,6 +76,7 @@ from mmd.types.report import TraderReport
 from mmd.types.stages import NoTimer, Stage, StageTimer
 
 Event = msgspec.Struct
+QUOTE, RISK = Stage.QUOTE, Stage.RISK
 
 WOULD_MATCH_CODE = -2010
 RACED_CODES = (-2011, -2022)
@@ -474,19 +475,22 @@ class Trader:
         desk.dirty = False
         book = desk.book
         symbol = desk.instrument.symbol
-        self.safeguards.pause(PauseReason.BOOK_INVALID, symbol, not book.valid, now)
-        self._ask_for_snapshot(book, now)
+        if book.valid is not desk.book_was_valid:
+            desk.book_was_valid = book.valid
+            self.safeguards.pause(PauseReason.BOOK_INVALID, symbol, not book.valid, now)
+        if not book.valid:
+            self._ask_for_snapshot(book, now)
         if self._blocked(desk, now):
             self.orders.withdraw(desk, now)
             return
         self.markouts.on_mid(now, symbol, book.bid_ticks + book.ask_ticks)
         quote = desk.make_quote(now, self.safeguards.position_limit_lots(desk), self.safeguards.budget_left)
-        self.stages.lap(Stage.QUOTE)
+        self.stages.lap(QUOTE)
         if quote is None:
             self.orders.withdraw(desk, now)
         else:
             self.orders.apply(desk, quote, now)
-        self.stages.lap(Stage.RISK)
+        self.stages.lap(RISK)
 
     def _ask_for_snapshot(self, book: OrderBook, now: int) -> None:
         if book.snapshot_due(now):

@@ -20,6 +20,8 @@ from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
 from mmd.types.stages import Stage, StageTimer
 
+BOOK = Stage.BOOK
+
 
 class SymbolDesk:
     """One symbol's rooms. Prices in ticks, quantities in lots, money in quote atoms."""
@@ -34,7 +36,9 @@ class SymbolDesk:
         "_neural",
         "_settings",
         "_stages",
+        "_variance",
         "book",
+        "book_was_valid",
         "challenger",
         "context",
         "dirty",
@@ -68,6 +72,8 @@ class SymbolDesk:
         """What sizes are measured by, quote atoms: the position limit, or less where the venue lends us less."""
         self.instrument = instrument
         self.book = OrderBook(instrument.symbol)
+        self.book_was_valid: bool | None = None
+        """When the book's pause was last set or cleared."""
         self.ledger = PositionLedger(instrument)
         self.feed_lag = FeedLag(config.risk)
         gate = None if bundle is None else PredictionGate(bundle.card, config.gate)
@@ -84,6 +90,8 @@ class SymbolDesk:
         self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
         self.challenger: Challenger | None = None
         self.context = QuoteContext()
+        self._variance = -1.0
+        """What the context's volatilities were worked out from."""
         self.quote: Quote | None = None
         self.dirty = False
         self.ticks = 0
@@ -96,6 +104,7 @@ class SymbolDesk:
         self.perception.use(predictor, PredictionGate(bundle.card, self._gate_settings))
         self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
         self._horizon_seconds = bundle.card.horizon_seconds
+        self._variance = -1.0
         self.dirty = True
 
     def challenge(self, bundle: Bundle | None, predictor: QuotePredictor | None) -> None:
@@ -111,9 +120,10 @@ class SymbolDesk:
     def on_touch_update(self, event: TouchUpdate) -> None:
         """Book the new touch; a change of it is a step."""
         self.ticks += 1
-        self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
+        if event.exchange_ns:
+            self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
         changed = self.book.on_touch_update(event)
-        self._stages.lap(Stage.BOOK)
+        self._stages.lap(BOOK)
         if changed:
             self._seen(event.receive_ns)
 
@@ -122,7 +132,7 @@ class SymbolDesk:
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
         changed = self.book.on_depth_update(event)
-        self._stages.lap(Stage.BOOK)
+        self._stages.lap(BOOK)
         if changed:
             self._seen(event.receive_ns)
 
@@ -135,7 +145,7 @@ class SymbolDesk:
         """A public trade: a step."""
         self.ticks += 1
         self.feed_lag.on_event(event.receive_ns, event.exchange_ns)
-        self._stages.lap(Stage.BOOK)
+        self._stages.lap(BOOK)
         if self.challenger is not None:
             self.challenger.on_trade(event)
         if self.perception.on_trade(event, self.book):
@@ -160,11 +170,10 @@ class SymbolDesk:
         self.dirty = True
         if self.challenger is not None:
             self._show_challenger(receive_ns)
-        if self._neural is not None and self.perception.prediction.usable:
+        neural = self._neural
+        if neural is not None and self.perception.prediction.usable and not neural.rescale.idle(receive_ns):
             context = self._look()
-            self._neural.rescale.observe(
-                receive_ns, context.mid_ticks, sum(self._neural.expected_move(context, self.perception.prediction))
-            )
+            neural.rescale.observe(receive_ns, context.mid_ticks, sum(neural.expected_move(context, self.perception.prediction)))
 
     def _show_challenger(self, receive_ns: int) -> None:
         challenger, perception, book = self.challenger, self.perception, self.book
@@ -189,10 +198,13 @@ class SymbolDesk:
         """A fresh quote for the newest book, which must be valid; None while too little was seen to know the volatility."""
         context = self._look()
         position_lots = self.ledger.position_atoms / self.instrument.lot_atoms
-        context.inventory = max(-1.0, min(1.0, position_lots / position_limit_lots))
+        share = position_lots / position_limit_lots
+        context.inventory = -1.0 if share < -1.0 else 1.0 if share > 1.0 else share
         context.budget_left = budget_left
-        context.buy_room_lots = max(0, int(position_limit_lots - position_lots))
-        context.sell_room_lots = max(0, int(position_limit_lots + position_lots))
+        room = int(position_limit_lots - position_lots)
+        context.buy_room_lots = room if room > 0 else 0
+        room = int(position_limit_lots + position_lots)
+        context.sell_room_lots = room if room > 0 else 0
         self._tell_inventory(now_ns, position_limit_lots, context)
         raw = self._raw_quote(now_ns)
         if raw is None:
@@ -221,13 +233,16 @@ class SymbolDesk:
         book, context, perception = self.book, self.context, self.perception
         context.bid_ticks, context.bid_lots = book.bid_ticks, book.bid_lots
         context.ask_ticks, context.ask_lots = book.ask_ticks, book.ask_lots
-        context.sigma_ticks = perception.sigma_ticks(self._horizon_seconds)
-        context.skew_sigma_ticks = perception.sigma_ticks(self._settings.skew_horizon_seconds)
+        variance = perception.stream.features.variance
+        if variance != self._variance:
+            self._variance = variance
+            context.sigma_ticks = perception.sigma_ticks(self._horizon_seconds)
+            context.skew_sigma_ticks = perception.sigma_ticks(self._settings.skew_horizon_seconds)
         return context
 
     def _tell_inventory(self, now_ns: int, position_limit_lots: int, context: QuoteContext) -> None:
         perception, ledger = self.perception, self.ledger
-        if perception.predictor is None:
+        if perception.predictor is None or (ledger.position_atoms == 0 and perception.inventory_is_zero):
             return
         unit = self.instrument.notional_atoms / self.instrument.lot_atoms
         perception.set_inventory(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from mmd.execution.order_index import OneSide
 from mmd.execution.quote_diff import (
     MISSING,
     TOO_PASSIVE,
     TOO_SMALL,
     AmendIntent,
     CancelIntent,
-    DesiredQuote,
     ModifyIntent,
     PlaceIntent,
     ReplaceIntent,
@@ -30,6 +30,8 @@ PACING = {TOO_PASSIVE: 0.6, TOO_SMALL: 0.6, MISSING: 0.9}
 """Share of the order budget beyond which an order for this reason waits, so that what is left serves to get out of danger."""
 
 Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
+FREE = frozenset({CancelIntent, AmendIntent})
+BUY, SELL = Side.BUY, Side.SELL
 
 
 class OrderDesk:
@@ -41,6 +43,7 @@ class OrderDesk:
         self._safeguards = safeguards
         self._outbox = outbox
         self._view = RiskView()
+        self._buys = self._sells = OneSide()
         self.channel_up = False
         self.leaving = False
         self.orders_sent = 0
@@ -49,15 +52,15 @@ class OrderDesk:
 
     def apply(self, desk: SymbolDesk, quote: Quote, now_ns: int) -> None:
         """Bring live orders towards the quote, as far as the checks allow."""
-        desired = DesiredQuote(quote.symbol, quote.bid_ticks, quote.bid_lots, quote.ask_ticks, quote.ask_lots)
-        intents = plan(desired, self._tracker, self._settings, now_ns, desk.instrument.replacement)
+        intents = plan(quote, self._tracker, self._settings, now_ns, desk.instrument.replacement)
         if intents:
             self._fill_view(desk, now_ns)
             pressure = self._safeguards.order_rate.pressure(now_ns)
+            symbol = desk.instrument.symbol
             for intent in intents:
                 # Cancels and amends cost no budget; danger is mended to the last order of it (and then by a cancel).
-                if isinstance(intent, CancelIntent | AmendIntent) or pressure < PACING.get(intent.reason, UNPACED):
-                    self._carry_out(desk.instrument.symbol, intent, now_ns)
+                if type(intent) in FREE or pressure < PACING.get(intent.reason, UNPACED):
+                    self._carry_out(symbol, intent, now_ns)
 
     def withdraw(self, desk: SymbolDesk, now_ns: int) -> None:
         """Cancel everything of ours in the symbol that is not being cancelled already. Cancels pass every check."""
@@ -83,29 +86,26 @@ class OrderDesk:
             self._outbox.put(CancelOrder(command.decided_ns, command.cancel_client_order_id, command.symbol))
 
     def _carry_out(self, symbol: str, intent: Intent, now_ns: int) -> None:
-        tracker = self._tracker
-        match intent:
-            case CancelIntent():
-                self.send(CancelOrder(now_ns, intent.client_order_id, symbol))
-            case AmendIntent():
-                new_id = tracker.next_client_order_id()
-                self.send(AmendOrder(now_ns, intent.client_order_id, new_id, symbol, intent.lots))
-            case ModifyIntent():
-                self._modify(symbol, intent, now_ns)
-            case PlaceIntent():
-                if self._allowed(symbol, intent.side, intent.price_ticks, intent.lots):
-                    new_id = tracker.next_client_order_id()
-                    self._count(now_ns)
-                    self.send(PlaceOrder(now_ns, new_id, symbol, intent.side, intent.price_ticks, intent.lots))
-            case ReplaceIntent():
-                old_id = intent.client_order_id
-                if self._allowed(symbol, intent.side, intent.price_ticks, intent.lots):
-                    new_id = tracker.next_client_order_id()
-                    self._count(now_ns)
-                    self.send(ReplaceOrder(now_ns, old_id, new_id, symbol, intent.side, intent.price_ticks, intent.lots))
-                else:
-                    # What may not be replaced may not stand where we no longer want it either.
-                    self.send(CancelOrder(now_ns, old_id, symbol))
+        if type(intent) is ReplaceIntent:
+            old_id, side, price_ticks, lots = intent.client_order_id, intent.side, intent.price_ticks, intent.lots
+            if self._allowed(side, price_ticks, lots):
+                self._count(now_ns)
+                new_id = self._tracker.next_client_order_id()
+                self.send(ReplaceOrder(now_ns, old_id, new_id, symbol, side, price_ticks, lots))
+            else:
+                # What may not be replaced may not stand where we no longer want it either.
+                self.send(CancelOrder(now_ns, old_id, symbol))
+        elif type(intent) is PlaceIntent:
+            side, price_ticks, lots = intent.side, intent.price_ticks, intent.lots
+            if self._allowed(side, price_ticks, lots):
+                self._count(now_ns)
+                self.send(PlaceOrder(now_ns, self._tracker.next_client_order_id(), symbol, side, price_ticks, lots))
+        elif type(intent) is CancelIntent:
+            self.send(CancelOrder(now_ns, intent.client_order_id, symbol))
+        elif type(intent) is AmendIntent:
+            self.send(AmendOrder(now_ns, intent.client_order_id, self._tracker.next_client_order_id(), symbol, intent.lots))
+        elif type(intent) is ModifyIntent:
+            self._modify(symbol, intent, now_ns)
 
     def _modify(self, symbol: str, intent: ModifyIntent, now_ns: int) -> None:
         """Checked like a new order, in the place of the old one: what is at risk of that does not count beside it."""
@@ -113,7 +113,7 @@ class OrderDesk:
         order = self._tracker.find(name)
         assert order is not None
         remaining = intent.lots - (order.lots - order.remaining_lots)
-        if self._allowed(symbol, intent.side, intent.price_ticks, remaining, instead_of=order):
+        if self._allowed(intent.side, intent.price_ticks, remaining, instead_of=order):
             self._count(now_ns)
             self.send(ModifyOrder(now_ns, name, symbol, intent.side, intent.price_ticks, intent.lots))
         else:
@@ -125,31 +125,41 @@ class OrderDesk:
         if self._safeguards.persist_due:
             self.checkpoint_due = True
 
-    def _allowed(self, symbol: str, side: Side, price_ticks: int, lots: int, *, instead_of: TrackedOrder | None = None) -> bool:
-        view, tracker = self._view, self._tracker
-        view.buy_at_risk_lots = tracker.at_risk_lots(symbol, Side.BUY)
-        view.sell_at_risk_lots = tracker.at_risk_lots(symbol, Side.SELL)
-        view.own_best_bid_ticks = max((order.price_ticks for order in tracker.working(symbol, Side.BUY)), default=0)
-        view.own_best_ask_ticks = min((order.price_ticks for order in tracker.working(symbol, Side.SELL)), default=0)
-        view.open_orders = tracker.open_count
+    def _allowed(self, side: Side, price_ticks: int, lots: int, *, instead_of: TrackedOrder | None = None) -> bool:
+        """Whether an order of the symbol that the view was filled for may leave, as our orders stand by now."""
+        view, buys, sells = self._view, self._buys, self._sells
+        view.buy_at_risk_lots = buys.at_risk_lots
+        view.sell_at_risk_lots = sells.at_risk_lots
+        best = 0
+        for order in buys.open.values():
+            if order.price_ticks > best:
+                best = order.price_ticks
+        view.own_best_bid_ticks = best
+        best = 0
+        for order in sells.open.values():
+            if not best or order.price_ticks < best:
+                best = order.price_ticks
+        view.own_best_ask_ticks = best
+        view.open_orders = self._tracker.open_count
         if instead_of is not None:
             view.open_orders -= 1
-            if side is Side.BUY:
+            if side is BUY:
                 view.buy_at_risk_lots -= instead_of.at_risk_lots
             else:
                 view.sell_at_risk_lots -= instead_of.at_risk_lots
         return self._safeguards.checks.check(view, side, price_ticks, lots) is None
 
     def _fill_view(self, desk: SymbolDesk, now_ns: int) -> None:
-        view, book, safeguards = self._view, desk.book, self._safeguards
+        view, book, safeguards, tracker = self._view, desk.book, self._safeguards, self._tracker
+        view.symbol = symbol = desk.instrument.symbol
+        self._buys, self._sells = tracker.side(symbol, BUY), tracker.side(symbol, SELL)
         view.now_ns = now_ns
-        view.symbol = desk.instrument.symbol
         view.halted = safeguards.latch.halted
         view.mode_allows = not self.leaving
         view.bid_ticks = book.bid_ticks
         view.ask_ticks = book.ask_ticks
         view.position_atoms = desk.ledger.position_atoms
-        view.other_exposure_atoms = safeguards.exposure_atoms(self._tracker, besides=view.symbol)
+        view.other_exposure_atoms = safeguards.exposure_atoms(tracker, besides=symbol)
         view.data_age_ns = now_ns - book.receive_ns
         view.feed_lag_ns = desk.feed_lag.lag_ns
         view.loss_used_atoms = safeguards.loss.loss_used_atoms

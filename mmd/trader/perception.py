@@ -16,6 +16,8 @@ from mmd.quoting.neural import Prediction
 from mmd.types.market import MarketTrade
 from mmd.types.stages import Stage, StageTimer
 
+FEATURES, INFERENCE = Stage.FEATURES, Stage.INFERENCE
+
 
 class Perception:
     """Of one symbol. Without a predictor it still makes features and volatility, for the model quoters."""
@@ -30,6 +32,7 @@ class Perception:
         "drift",
         "gate",
         "inventory",
+        "inventory_is_zero",
         "prediction",
         "predictor",
         "stream",
@@ -52,6 +55,8 @@ class Perception:
         self._measured = 0
         self.stream = FeatureStream()
         self.inventory = InventoryFeatures()
+        self.inventory_is_zero = False
+        """Whether every inventory input was told to be 0, as it is for one who holds nothing."""
         self.prediction = Prediction()
         self._stages = stages
         self._gap_ns = session_gap_ns
@@ -121,29 +126,32 @@ class Perception:
     def set_inventory(self, row: list[float]) -> None:
         """The inventory inputs of the steps to come."""
         if self.predictor is not None:
-            self.predictor.inventory[:] = row
+            self.predictor.tell_inventory(row)
+            self.inventory_is_zero = not any(row)
 
     def fresh(self, now_ns: int) -> bool:
         """Whether the newest prediction may be used now; the prediction says why not."""
         return self.prediction.usable and now_ns - self.prediction.made_ns <= self._max_age_ns
 
     def _predict(self, receive_ns: int) -> None:
-        self._stages.lap(Stage.FEATURES)
+        self._stages.lap(FEATURES)
         self._last_step_ns = receive_ns
         predictor, gate = self.predictor, self.gate
         if predictor is None or gate is None:
             return
-        predictor.market[:] = self.stream.features.values
-        predictor.step()
-        elapsed_ns = self._stages.lap(Stage.INFERENCE)
-        refusal = gate.check(predictor, age_ns=0, elapsed_ns=elapsed_ns)
+        predictor.step_on(self.stream.features.values)
+        refusal = gate.check(predictor, age_ns=0, elapsed_ns=self._stages.lap(INFERENCE))
         said = self.prediction
         said.price_change = predictor.price_change
         said.optimal_spread = predictor.optimal_spread
         said.position_signal = predictor.position_signal
         said.made_ns = receive_ns
-        said.usable = refusal is None
-        said.refusal = "" if refusal is None else refusal.value
+        if refusal is None:
+            said.usable = True
+            said.refusal = ""
+        else:
+            said.usable = False
+            said.refusal = refusal.value
 
     def _mend(self, receive_ns: int) -> None:
         """The book is valid again after an interruption."""

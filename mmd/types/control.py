@@ -50,6 +50,9 @@ class PauseReason(Enum):
     EXTERNAL_BALANCE_CHANGE = "external_balance_change"
     RECORDING_ENDED = "recording_ended"
 
+    # The enumeration's own hash is a Python call, and pauses are looked up at each quote.
+    __hash__ = object.__hash__
+
 
 class HaltRecord(msgspec.Struct, frozen=True):
     """What the latch keeps on disk. `realised_atoms` and `unrealised_atoms` are quote atoms at the time of the halt."""

@@ -22,10 +22,14 @@ class Side(Enum):
     BUY = 1
     SELL = -1
 
-    @property
-    def sign(self) -> int:
-        """+1 for a buyer, -1 for a seller."""
-        return 1 if self is Side.BUY else -1
+    sign: int
+    """+1 for a buyer, -1 for a seller."""
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+
+    # The enumeration's own hash is a Python call, and dictionaries by side lie on the way of every order.
+    __hash__ = object.__hash__
 
     @property
     def opposite(self) -> Side:

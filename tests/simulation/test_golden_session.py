@@ -7,6 +7,7 @@ figures here, and says why in its commit: `python -m tests.simulation.test_golde
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ class ScriptedPredictor(QuotePredictor):
 
     def step(self) -> None:
         super().step()
+        self._say()
+
+    def step_on(self, row: Sequence[float]) -> None:
+        super().step_on(row)
+        self._say()
+
+    def _say(self) -> None:
         number = self.steps
         self.price_change = ((number * 37) % 101 - 50) / 64
         self.optimal_spread = (number * 13 % 64) / 64
@@ -137,7 +145,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 2,
         },
         "steps": 6178,
-        "stream": "3b88825d9d5d74b7",
+        "stream": "4e30804c10ab31f9",
     },
     "fixed, tight limits": {
         "denials": {"gross_exposure": 57, "open_orders": 34, "order_rate": 3, "position": 15, "self_trade": 21},
@@ -158,7 +166,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 1,
         },
         "steps": 6266,
-        "stream": "36b6cd11ff107173",
+        "stream": "51b8e29143a4dc36",
     },
     "fixed, out of money": {
         "denials": {},
@@ -181,7 +189,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 1,
         },
         "steps": 6165,
-        "stream": "f60cf9fc7f0b59d0",
+        "stream": "804c0ba3ff789dd8",
     },
     "avellaneda-stoikov": {
         "denials": {"self_trade": 3},
@@ -202,7 +210,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 1,
         },
         "steps": 6270,
-        "stream": "381a632cfd1100e7",
+        "stream": "be090c76bb82eca5",
     },
     "neural": {
         "denials": {"self_trade": 163},
@@ -223,7 +231,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 2,
         },
         "steps": 6299,
-        "stream": "d1c746bb6d981421",
+        "stream": "36164ae14f510b81",
     },
     "neural, pulling": {
         "denials": {"self_trade": 150},
@@ -244,7 +252,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 1,
         },
         "steps": 6081,
-        "stream": "eccbe81a86f77c6f",
+        "stream": "84e537881bce7b88",
     },
     "neural, tight limits": {
         "denials": {"gross_exposure": 5, "open_orders": 8, "position": 2, "price_collar": 110, "self_trade": 2},
@@ -265,7 +273,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "RequestReconciliation": 1,
         },
         "steps": 6076,
-        "stream": "7fd2a60c1948888c",
+        "stream": "6c9bde33d6c98395",
     },
 }
 

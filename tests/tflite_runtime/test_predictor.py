@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from math import isfinite, isnan
 
 import numpy as np
@@ -161,6 +162,27 @@ def test_a_row_that_is_not_finite_never_enters_the_state(predictor: QuotePredict
     predictor.market[7] = 0.5
     predictor.step()
     assert all(isfinite(value) for value in outputs(predictor))
+
+
+def test_a_row_handed_over_is_stepped_on_as_one_written_into_the_buffer(tiny_bundle: Bundle) -> None:
+    written, handed = QuotePredictor(tiny_bundle), QuotePredictor(tiny_bundle)
+    inventory = [0.1, 0.2, -0.3, 0.0, 0.5]
+    written.inventory[:] = inventory
+    handed.tell_inventory(inventory)
+    for row in rows(20).astype(np.float64) * 1.1:
+        written.market[:] = row
+        written.step()
+        handed.step_on(row.tolist())
+        assert outputs(handed) == outputs(written)
+    assert np.array_equal(handed.recurrent_state(), written.recurrent_state())
+    state = handed.recurrent_state()
+    for number, poison in enumerate((float("nan"), float("inf"), float("-inf"), 1e300), start=1):
+        handed.step_on([0.5] * 7 + [poison] + [0.5] * 12)
+        assert all(isnan(value) for value in outputs(handed))
+        assert (handed.rejected_rows, handed.steps) == (number, 20)
+        assert np.array_equal(handed.recurrent_state(), state)
+    with pytest.raises(struct.error):
+        handed.step_on([0.5] * 19)
 
 
 def test_inventory_touches_the_heads_but_not_the_recurrent_state(tiny_bundle: Bundle) -> None:

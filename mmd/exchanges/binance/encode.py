@@ -23,18 +23,18 @@ TemplateValues: TypeAlias = "tuple[str | int, ...]"
 class FixedPointText:
     """Writes whole steps (ticks or lots) as the decimal text of the venue, by integer arithmetic alone."""
 
-    __slots__ = ("_decimals", "_scale", "_units")
+    __slots__ = ("_decimals", "_form", "_scale", "_units")
 
     def __init__(self, instrument: Instrument, *, of_price: bool) -> None:
         step = instrument.tick_size if of_price else instrument.lot_size
         self._decimals = instrument.price_decimals if of_price else instrument.quantity_decimals
         self._scale = 10**self._decimals
         self._units = int(step * self._scale)
+        self._form = f"%d.%0{self._decimals}d"
 
     def __call__(self, steps: int) -> str:
         """The text of `steps`, which must not be negative."""
-        whole, rest = divmod(steps * self._units, self._scale)
-        return f"{whole}.{rest:0{self._decimals}d}" if self._decimals else str(whole)
+        return self._form % divmod(steps * self._units, self._scale) if self._decimals else str(steps * self._units)
 
 
 class RequestTemplate:
@@ -120,15 +120,20 @@ class RequestEncoder:
 
     def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[RequestTemplate, TemplateValues]:
         symbol = self._symbols[command.symbol]
-        if isinstance(command, PlaceOrder):
+        if type(command) is ReplaceOrder:
+            values = (
+                command.cancel_client_order_id,
+                command.client_order_id,
+                symbol.price_text(command.price_ticks),
+                symbol.quantity_text(command.lots),
+                timestamp_ms,
+            )
+            return symbol.replace[command.side], values
+        if type(command) is PlaceOrder:
             price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
             return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp_ms)
-        if isinstance(command, CancelOrder):
+        if type(command) is CancelOrder:
             return symbol.cancel, (command.client_order_id, timestamp_ms)
-        if isinstance(command, ReplaceOrder):
-            price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
-            values = (command.cancel_client_order_id, command.client_order_id, price, quantity, timestamp_ms)
-            return symbol.replace[command.side], values
         if isinstance(command, AmendOrder):
             quantity = symbol.quantity_text(command.lots)
             return symbol.amend, (command.new_client_order_id, quantity, command.client_order_id, timestamp_ms)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mmd.exchanges.adapter import CredentialsError
 from mmd.exchanges.settings import ExchangeSettings
+
+_BLOCK_BYTES = 64
 
 
 class SigningKeyError(CredentialsError):
@@ -26,18 +27,25 @@ class Signer(Protocol):
 
 
 class HmacSigner:
-    """HMAC-SHA256, hexadecimal."""
+    """HMAC-SHA256, hexadecimal (RFC 2104), from the key's two hash states: copying those costs less than copying `hmac`'s."""
 
     def __init__(self, secret: str) -> None:
         if not secret:
             raise SigningKeyError("no key to sign with: set api_secret, or ed25519_private_key for an Ed25519 key")
-        self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+        key = secret.encode()
+        if len(key) > _BLOCK_BYTES:
+            key = hashlib.sha256(key).digest()
+        key = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
 
     def sign(self, payload: bytes) -> str:
         """64 hexadecimal digits."""
-        state = self._keyed.copy()
-        state.update(payload)
-        return state.hexdigest()
+        inner = self._inner.copy()
+        inner.update(payload)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 class Ed25519Signer:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf, isfinite, nan
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmd.inference.bundle import Bundle
+from mmd.inference.card import TrainingRange
 from mmd.inference.gate import GateRefusal, PredictionGate, gate_table
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.settings import GateSettings
@@ -112,3 +115,41 @@ def test_every_reason_is_in_the_table() -> None:
 def test_an_unknown_setting_is_an_error() -> None:
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         GateSettings(max_age_ms=1.0)  # type: ignore[call-arg]
+
+
+class _Recorded:
+    """A prediction that was recorded."""
+
+    price_change, optimal_spread, position_signal, steps = 0.1, 0.5, 0.0, 10_000
+
+    def __init__(self, market: np.ndarray, inventory: np.ndarray) -> None:
+        self.market, self.inventory = market, inventory
+
+
+ROOM = st.sampled_from([-1.0, -0.7, -0.1, 0.0, 1e-3, 0.1, 0.7, 1.0])
+VALUES = st.one_of(
+    st.floats(width=32), st.floats(-1.5, 1.5, width=32), ROOM.map(lambda value: float(np.float32(value))), st.just(-0.0)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(ROOM, ROOM), min_size=25, max_size=25),
+    st.lists(st.lists(VALUES, min_size=25, max_size=25), min_size=1, max_size=4),
+)
+def test_the_score_is_what_comparing_one_by_one_gives(
+    tiny_bundle: Bundle, ranges: list[tuple[float, float]], rows: list[list[float]]
+) -> None:
+    lows, highs = tuple(min(pair) for pair in ranges), tuple(max(pair) for pair in ranges)
+    inside = TrainingRange(lows[:20], highs[:20], lows[20:], highs[20:])
+    gate = PredictionGate(msgspec.structs.replace(tiny_bundle.card, training_range=inside), SETTINGS)
+    for row in rows:
+        whole = np.array(row, dtype=np.float32)
+        refusal = gate.check(_Recorded(whole[:20], whole[20:]), age_ns=0, elapsed_ns=0)
+        score = 0.0
+        for value, low, high in zip(whole.tolist(), lows, highs, strict=True):
+            if not low <= value <= high:
+                score = score + max(low - value, value - high) / ((high - low) or 1.0) if isfinite(value) else inf
+        assert gate.score == pytest.approx(score, rel=1e-12)
+        expected = GateRefusal.NOT_FINITE if score == inf else GateRefusal.OUT_OF_RANGE if score > 0.5 else None
+        assert refusal is expected
