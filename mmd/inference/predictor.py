@@ -71,8 +71,9 @@ class QuotePredictor:
         self._copies = tuple((_bytes_of(state), _bytes_of(state_out)) for state, state_out in self._states)
         self._outputs = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
         self._invoke = self._session.invoke
-        self._market_bytes, self._pack_market = _bytes_of(self.market), Struct(f"{self.market.size}f").pack_into
-        self._inventory_bytes, self._pack_inventory = _bytes_of(self.inventory), Struct(f"{self.inventory.size}f").pack_into
+        # "=" makes what float32 cannot hold an error; without it it would become infinite.
+        self._market_bytes, self._pack_market = _bytes_of(self.market), Struct(f"={self.market.size}f").pack_into
+        self._inventory_bytes, self._pack_inventory = _bytes_of(self.inventory), Struct(f"={self.inventory.size}f").pack_into
         self.steps = 0
         """Steps since the recurrent state was zeroed."""
         self.rejected_rows = 0
