@@ -73,6 +73,9 @@ def mock(
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate in PEM to use instead (implies --tls).")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key in PEM.")] = None,
+    legacy_listen_keys: Annotated[
+        bool, typer.Option("--legacy-listen-keys", help="Serve listen keys too, for clients from before they were given up.")
+    ] = False,
     state_dir: Annotated[Path | None, typer.Option("--state", "--state-dir", help="Keep accounts and orders here.")] = None,
     replay: Annotated[
         str,
@@ -123,6 +126,7 @@ def mock(
         "seed": seed,
         "speed": speed,
         "state_dir": state_dir,
+        "legacy_listen_keys": legacy_listen_keys,
         "min_spread_ticks": min_spread_ticks,
         "tls": tls or tls_certificate is not None or tls_key is not None,
         "tls_certificate": tls_certificate,

@@ -72,6 +72,9 @@ class MockConfig(BaseModel):
     speed: float = Field(
         default=1.0, description="market time per wall time; events bear market time, requests are checked against wall time", gt=0
     )
+    legacy_listen_keys: bool = Field(
+        default=False, description="serve listen keys too, which Binance Spot gave up on 2026-02-20 but older clients still ask for"
+    )
     state_dir: Path | None = Field(
         default=None, description="directory in which accounts, orders, trades and ids survive a restart"
     )

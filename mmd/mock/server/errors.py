@@ -141,6 +141,11 @@ def too_much_precision(name: str) -> WireError:
     return WireError(-1111, f"Parameter '{name}' has too much precision.")
 
 
+def unknown_listen_key() -> WireError:
+    """The listen key is not the account's, or has run out."""
+    return WireError(-1125, "This listenKey does not exist.")
+
+
 def bad_combination() -> WireError:
     """Optional parameters that exclude each other."""
     return WireError(-1128, "Combination of optional parameters invalid.")

@@ -25,6 +25,7 @@ from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.errors import WireError
 from mmd.mock.server.fault_admin import FaultAdmin
 from mmd.mock.server.fault_rim import FaultRim
+from mmd.mock.server.listen_key_operations import LISTEN_KEY_OPERATIONS
 from mmd.mock.server.market import MarketFactory, market_from_config
 from mmd.mock.server.market_events import shutdown_frame
 from mmd.mock.server.operation_tables import OPERATIONS
@@ -63,7 +64,7 @@ class MockExchange:
         self._clock = clock
         self._market_factory = market_factory
         self._store = StateStore(config.state_dir, config.state_interval)
-        self._table = OperationTable(OPERATIONS)
+        self._table = OperationTable((*OPERATIONS, *(LISTEN_KEY_OPERATIONS if config.legacy_listen_keys else ())))
         self._streams: set[StreamConnection] = set()
         self._sessions: set[ApiSession] = set()
         self._tasks: list[asyncio.Task[None]] = []

@@ -113,13 +113,15 @@ class UserDataHub:
         self._engine = engine
         self._texts = texts
         self.last_execution_id = 0
-        self._readers: dict[str, dict[tuple[UserDataReader, int], None]] = {}
+        self._readers: dict[str, dict[tuple[UserDataReader, int | None], None]] = {}
 
-    def subscribe(self, account: str, reader: UserDataReader, subscription_id: int) -> None:
-        """From now on `reader` hears of `account`, under its own `subscription_id`."""
+    def subscribe(self, account: str, reader: UserDataReader, subscription_id: int | None) -> None:
+        """From now on `reader` hears of `account`, under its own `subscription_id`; with None the events come bare."""
         self._readers.setdefault(account, {})[reader, subscription_id] = None
 
-    def unsubscribe(self, account: str, reader: UserDataReader, subscription_id: int, time_ns: int, *, announce: bool) -> None:
+    def unsubscribe(
+        self, account: str, reader: UserDataReader, subscription_id: int | None, time_ns: int, *, announce: bool
+    ) -> None:
         """No more; with `announce` the reader is sent `eventStreamTerminated`."""
         readers = self._readers.get(account, {})
         readers.pop((reader, subscription_id), None)
@@ -220,5 +222,5 @@ def _prevention_fields(text: SymbolTexts, report: OrderReport) -> dict[str, Any]
     }
 
 
-def _wrap(subscription_id: int, event: bytes) -> bytes:
-    return b'{"subscriptionId":%d,"event":%b}' % (subscription_id, event)
+def _wrap(subscription_id: int | None, event: bytes) -> bytes:
+    return event if subscription_id is None else b'{"subscriptionId":%d,"event":%b}' % (subscription_id, event)

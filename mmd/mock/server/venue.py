@@ -17,6 +17,7 @@ from mmd.mock.faults import FaultBoard
 from mmd.mock.server import errors
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.fault_rim import OrderFaults
+from mmd.mock.server.listen_keys import ListenKeys
 from mmd.mock.server.market import MarketContext, MarketFactory
 from mmd.mock.server.market_events import SymbolTexts
 from mmd.mock.server.market_streams import MarketStreams
@@ -77,6 +78,7 @@ class Venue:
         self._market = market_factory(self._context)
         self.streams = MarketStreams(engine, self.texts, self.histories)
         self._context.streams = lambda: self.streams
+        self.listen_keys = ListenKeys(self.user_data, self.server_ms, self.streams.broadcast)
 
     def server_ms(self) -> int:
         """The time of requests: the wall clock's, in ms, and whatever a fault puts it off by."""
