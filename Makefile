@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-dev setup-tflite setup-system demo run test test-system long lint format bench docs lock clean
+.PHONY: help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,19 +24,25 @@ $(VENV)/.dev-stamp: requirements/dev.txt $(VENV)/.daemon-stamp
 	@deploy/scripts/make-environment .venv-tflite requirements/tflite.txt
 	@touch $@
 
+.venv-clients/.stamp: requirements/clients.txt
+	@deploy/scripts/make-environment .venv-clients requirements/clients.txt
+	@touch $@
+
 setup: $(VENV)/.daemon-stamp ## make .venv with what the daemon and the mock exchange need
 
 setup-dev: $(VENV)/.dev-stamp ## add what tests, linters and training need
 
 setup-tflite: .venv-tflite/.stamp ## the environment of the tflite-runtime tests (NumPy 1)
 
+setup-clients: .venv-clients/.stamp ## the environment of third-party clients that trade on the mock
+
 demo: setup ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
-	@$(BIN)/python -m pytest -n 2 -m "not system and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not system and not long and not clients" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
-	@echo "left out: 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
 
 lint: setup-dev ## ruff, mypy --strict and the import contract
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -56,6 +62,9 @@ setup-system: ## Debian packages that the system tests need (root)
 test-system: setup-dev ## tests that need those packages
 	@$(BIN)/python -m pytest -m system $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
 
+test-clients: setup-dev setup-clients ## third-party clients' sessions against the mock; WRITE_TABLE=1 writes their table anew
+	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
 long: setup-dev ## tests that take longer; their tables go to docs/evidence
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
@@ -63,4 +72,4 @@ lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-tflite .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-tflite .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
