@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from mmd.daemon.metrics import METRICS
+from mmd.daemon.mock_reference import mock_exchange_page
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
 from mmd.execution.order_state import TRANSITIONS, OrderTrigger
 from mmd.inference.gate import gate_table
@@ -135,6 +136,7 @@ def _sentence(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "mock-exchange.md": lambda: MADE + mock_exchange_page(_table),
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "risk-reasons.md": risk_page,

@@ -165,6 +165,7 @@ ACCOUNT_OPERATIONS = (
         security=Security.SIGNED,
         parameters=names("symbol"),
         weight=lambda parameters: 6 if "symbol" in parameters else 80,
+        weight_note="6; 80 without symbol",
     ),
     Operation(
         handler=_all_orders,
@@ -183,6 +184,7 @@ ACCOUNT_OPERATIONS = (
         security=Security.SIGNED,
         parameters=names("symbol", "orderId", "startTime", "endTime", "fromId", "limit"),
         weight=lambda parameters: 5 if "orderId" in parameters else 20,
+        weight_note="20; 5 with orderId",
     ),
     Operation(
         handler=_order_counts,

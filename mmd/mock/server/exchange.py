@@ -20,6 +20,7 @@ from mmd.mock.faults import FaultBoard, load_scenario
 from mmd.mock.futures.face import STREAM_PREFIX, WEBSOCKET_API_PATH, FuturesFace
 from mmd.mock.instruments import dollars, listed
 from mmd.mock.replay import Recording
+from mmd.mock.server.admin_guard import AdminGuard
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.errors import WireError
@@ -35,6 +36,7 @@ from mmd.mock.server.state_store import StateStore
 from mmd.mock.server.stream_connection import StreamConnection, StreamRefusal
 from mmd.mock.server.time_unit import wants_microseconds
 from mmd.mock.server.tls import self_signed, server_context
+from mmd.mock.server.transfer_admin import TransferAdmin
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
 from mmd.types.instrument import Instrument, atoms
@@ -240,7 +242,9 @@ class MockExchange:
     async def _listen(self, venue: Venue) -> None:
         rest = RestApi(venue, self._table, self._rim)
         app = web.Application()
-        app.add_routes(FaultAdmin(self, self._rim, self.config.admin_token).routes)
+        guard = AdminGuard(self.config.admin_token)
+        app.add_routes(FaultAdmin(self, self._rim, guard).routes)
+        app.add_routes(TransferAdmin(venue, guard).routes)
         for prefix in ("api", "sapi"):
             app.router.add_route("*", f"/{prefix}/{{path:.*}}", rest.handle)
         app.router.add_get("/ws", self._raw_streams)

@@ -5,18 +5,15 @@ Open to this machine's loopback alone, unless an admin token is set: then to who
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
-from pydantic import SecretStr
 
 from mmd.mock.faults import FaultBoard, FaultError, parse_fault
 from mmd.mock.faults.kinds import KINDS
+from mmd.mock.server.admin_guard import AdminGuard
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.fault_rim import FaultRim, Server
 
@@ -26,47 +23,21 @@ PREFIX = "/mock/faults"
 class FaultAdmin:
     """Serves the endpoint."""
 
-    def __init__(self, server: Server, rim: FaultRim, token: SecretStr | None) -> None:
+    def __init__(self, server: Server, rim: FaultRim, guard: AdminGuard) -> None:
         self._server = server
         self._rim = rim
-        self._token = token
+        self._guard = guard
 
     @property
     def routes(self) -> list[web.RouteDef]:
         """For the server's router."""
         return [
-            web.get(PREFIX, self._guarded(self._list)),
-            web.post(PREFIX, self._guarded(self._switch_on)),
-            web.delete(PREFIX, self._guarded(self._clear)),
-            web.delete(PREFIX + "/{id:[0-9]+}", self._guarded(self._clear)),
-            web.post(PREFIX + "/connections/{id:[0-9]+}", self._guarded(self._spare)),
+            web.get(PREFIX, self._guard.wrap(self._list)),
+            web.post(PREFIX, self._guard.wrap(self._switch_on)),
+            web.delete(PREFIX, self._guard.wrap(self._clear)),
+            web.delete(PREFIX + "/{id:[0-9]+}", self._guard.wrap(self._clear)),
+            web.post(PREFIX + "/connections/{id:[0-9]+}", self._guard.wrap(self._spare)),
         ]
-
-    def _guarded(self, handler: Any) -> Any:
-        async def guarded(request: web.Request) -> web.Response:
-            refusal = self._refusal(request)
-            if refusal is not None:
-                status, text = refusal
-                return web.json_response({"error": text}, status=status)
-            response: web.Response = await handler(request)
-            return response
-
-        return guarded
-
-    def _refusal(self, request: web.Request) -> tuple[int, str] | None:
-        if self._token is not None:
-            given = request.headers.get("Authorization", "")
-            if hmac.compare_digest(given.encode(), f"Bearer {self._token.get_secret_value()}".encode()):
-                return None
-            return 401, "an admin token is set: send it as 'Authorization: Bearer TOKEN'"
-        if not _is_loopback(request.remote or "") or not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
-            return (
-                403,
-                "faults are switched from this machine's loopback alone; to reach them from elsewhere start with --admin-token",
-            )
-        if "Origin" in request.headers:
-            return 403, "a web page may not switch faults"
-        return None
 
     async def _list(self, request: web.Request) -> web.Response:
         return _json(
@@ -140,15 +111,6 @@ def _connection(socket: SocketConnection, board: FaultBoard) -> dict[str, Any]:
         "path": socket.path,
         "spared": number in board.spared,
     }
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _json(document: Any, status: int = 200) -> web.Response:

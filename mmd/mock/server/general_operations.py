@@ -76,5 +76,6 @@ GENERAL_OPERATIONS = (
         websocket="depth",
         parameters=names("symbol", "limit", "symbolStatus"),
         weight=_depth_weight,
+        weight_note="5, 25, 50, 250 for up to 100, 500, 1000, 5000 levels",
     ),
 )

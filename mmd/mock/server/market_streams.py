@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM
 from mmd.mock.engine import MatchingEngine, TradePrint
 from mmd.mock.server.market_events import SymbolTexts
-from mmd.mock.server.statistics_streams import MARKET_STREAMS, SYMBOL_STREAMS, StatisticsStreams
+from mmd.mock.server.statistics_streams import StatisticsStreams
 from mmd.mock.server.stream_connection import StreamConnection
+from mmd.mock.server.stream_names import EVERY_TOUCH_STREAM, MARKET_STREAMS, PARTIAL_DEPTHS, RECORDED_STREAMS, SYMBOL_STREAMS
 from mmd.mock.server.trade_history import AggregateTrade, TradeHistory
 
-EVERY_TOUCH_STREAM = "!bookTicker"
-PARTIAL_DEPTHS = (5, 10, 20)
 _NS_PER_MS = 1_000_000
 
 
@@ -64,25 +63,13 @@ class MarketStreams:
 
     def is_known(self, stream: str) -> bool:
         """Whether anything will ever come on a stream of that name."""
-        if stream in (ANNOUNCEMENT_STREAM, EVERY_TOUCH_STREAM, *MARKET_STREAMS):
+        if stream == ANNOUNCEMENT_STREAM or stream in MARKET_STREAMS:
             return True
         prefix, _, kind = stream.partition("@")
         if all(prefix != text.stream_prefix for text in self._texts.values()):
             return False
-        kinds = {
-            "trade",
-            "aggTrade",
-            "bookTicker",
-            *SYMBOL_STREAMS,
-            "depth",
-            "depth@0ms",
-            "depth@100ms",
-            "depth@250ms",
-            "depth@500ms",
-        }
-        for depth in PARTIAL_DEPTHS:
-            kinds |= {f"depth{depth}", f"depth{depth}@100ms"}
-        return kind.removesuffix("@1000ms") in kinds
+        kind = kind.removesuffix("@1000ms")
+        return kind in SYMBOL_STREAMS or kind in RECORDED_STREAMS
 
     def has_readers(self, stream: str) -> bool:
         """Whether anybody reads `stream`."""

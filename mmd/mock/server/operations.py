@@ -42,7 +42,7 @@ class Operation:
 
     `rest` is (method, path below /api/v3/, or the whole path with its slash), `websocket` the method's name there. `weight` is
     charged before; operations on orders (`free_on_success`) get it back when they succeed. `counts_orders`: replies tell the
-    account's count of unfilled orders.
+    account's count of unfilled orders. `weight_note` says in words what a weight that depends on the parameters is.
     """
 
     handler: Handler
@@ -52,6 +52,7 @@ class Operation:
     security: Security = Security.NONE
     parameters: frozenset[str] = frozenset()
     weight: int | Callable[[Parameters], int] = 1
+    weight_note: str = ""
     free_on_success: bool = False
     counts_orders: bool = False
 
@@ -64,6 +65,12 @@ class Operation:
     def changes_orders(self) -> bool:
         """Whether it places, changes or cancels."""
         return self.free_on_success
+
+    @property
+    def weight_text(self) -> str:
+        """The weight in words."""
+        text = self.weight_note or str(self.weight)
+        return f"{text}, 0 if it succeeds" if self.free_on_success else text
 
     def weight_of(self, parameters: Parameters) -> int:
         """Request weight of this call."""

@@ -258,6 +258,7 @@ ORDER_OPERATIONS = (
         security=Security.SIGNED,
         parameters=NEW_ORDER_PARAMETERS | {"computeCommissionRates"},
         weight=lambda parameters: 20 if parameters.flag("computeCommissionRates", False) else 1,
+        weight_note="1; 20 with computeCommissionRates",
     ),
     Operation(
         handler=_cancel,

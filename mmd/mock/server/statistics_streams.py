@@ -10,19 +10,11 @@ import msgspec
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.server.candles import INTERVALS, Candle, Interval
 from mmd.mock.server.market_events import SymbolTexts
-from mmd.mock.server.tickers import DAY_MS, DayTicker, RollingTicker, average_text, day_ticker, rolling_ticker
+from mmd.mock.server.stream_names import WINDOWS
+from mmd.mock.server.tickers import DayTicker, RollingTicker, average_text, day_ticker, rolling_ticker
 from mmd.mock.server.trade_history import TradeHistory
 from mmd.types.instrument import atoms_text
 
-WINDOWS = {"1h": DAY_MS // 24, "4h": DAY_MS // 6, "1d": DAY_MS}
-MARKET_STREAMS = ("!miniTicker@arr", "!ticker@arr", *(f"!ticker_{name}@arr" for name in WINDOWS))
-SYMBOL_STREAMS = (
-    "miniTicker",
-    "ticker",
-    "avgPrice",
-    *(f"ticker_{name}" for name in WINDOWS),
-    *(f"kline_{name}" for name in INTERVALS),
-)
 _NS_PER_MS = 1_000_000
 
 _encode = msgspec.json.Encoder().encode

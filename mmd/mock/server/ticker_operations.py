@@ -153,6 +153,7 @@ TICKER_OPERATIONS = (
         websocket="ticker.price",
         parameters=_SYMBOLS,
         weight=_by_count(2, 4),
+        weight_note="2; 4 for several symbols",
     ),
     Operation(
         handler=_book,
@@ -161,6 +162,7 @@ TICKER_OPERATIONS = (
         websocket="ticker.book",
         parameters=_SYMBOLS,
         weight=_by_count(2, 4),
+        weight_note="2; 4 for several symbols",
     ),
     Operation(
         handler=_day,
@@ -169,6 +171,7 @@ TICKER_OPERATIONS = (
         websocket="ticker.24hr",
         parameters=_SYMBOLS | {"type"},
         weight=_day_weight,
+        weight_note="2 for one symbol or up to 20; 40 up to 100; 80 for all",
     ),
     Operation(
         handler=_rolling,
@@ -177,6 +180,7 @@ TICKER_OPERATIONS = (
         websocket="ticker",
         parameters=_SYMBOLS | {"type", "windowSize"},
         weight=_rolling_weight,
+        weight_note="4 for each symbol, at most 200",
     ),
     Operation(
         handler=_trading_day,
@@ -185,6 +189,7 @@ TICKER_OPERATIONS = (
         websocket="ticker.tradingDay",
         parameters=_SYMBOLS | {"type", "timeZone"},
         weight=_rolling_weight,
+        weight_note="4 for each symbol, at most 200",
     ),
     Operation(
         handler=_average,

@@ -20,7 +20,17 @@ from mmd.mock.server.venue import Venue
 
 _NULL = msgspec.Raw(b"null")
 _RequestId = int | Annotated[str, msgspec.Meta(max_length=36)] | None
-_SUBSCRIBE_WEIGHT = 2
+SESSION_WEIGHT = 2
+SESSION_METHODS = {
+    "session.logon": "log the connection on with an Ed25519 key; requests then need no signature",
+    "session.status": "who is logged on, since when",
+    "session.logout": "forget the key, and end the user data subscription that came with it",
+    "session.subscriptions": "the user data subscriptions of this connection",
+    "userDataStream.subscribe": "user data of the key that is logged on",
+    "userDataStream.subscribe.signature": "user data of the key that signs this request",
+    "userDataStream.unsubscribe": "end one subscription, or all without `subscriptionId`",
+}
+"""What the methods of a connection do, for the reference."""
 
 
 class _ApiRequest(msgspec.Struct, frozen=True):
@@ -72,14 +82,14 @@ class ApiSession:
         self._authorized_ms: int | None = None
         self._subscriptions: dict[int, tuple[str, bool]] = {}
         self._next_subscription = 0
-        self._session_methods: dict[str, tuple[Callable[[Parameters, Request], object], int]] = {
-            "session.logon": (self._logon, 2),
-            "session.status": (self._status, 2),
-            "session.logout": (self._logout, 2),
-            "session.subscriptions": (self._list_subscriptions, 2),
-            "userDataStream.subscribe": (self._subscribe, _SUBSCRIBE_WEIGHT),
-            "userDataStream.subscribe.signature": (self._subscribe_signed, _SUBSCRIBE_WEIGHT),
-            "userDataStream.unsubscribe": (self._unsubscribe, _SUBSCRIBE_WEIGHT),
+        self._session_methods: dict[str, Callable[[Parameters, Request], object]] = {
+            "session.logon": self._logon,
+            "session.status": self._status,
+            "session.logout": self._logout,
+            "session.subscriptions": self._list_subscriptions,
+            "userDataStream.subscribe": self._subscribe,
+            "userDataStream.subscribe.signature": self._subscribe_signed,
+            "userDataStream.unsubscribe": self._unsubscribe,
         }
 
     def send(self, frame: bytes) -> None:
@@ -132,11 +142,10 @@ class ApiSession:
         )
         if operation is not None:
             return execute(self._venue, operation, request)
-        session_method = self._session_methods.get(method)
-        if session_method is None:
+        handler = self._session_methods.get(method)
+        if handler is None:
             raise errors.unsupported_operation()
-        handler, weight = session_method
-        self._venue.limiter.charge(self.socket.address, weight, self._venue.server_ms())
+        self._venue.limiter.charge(self.socket.address, SESSION_WEIGHT, self._venue.server_ms())
         return handler(parameters, request), ""
 
     def _limits(self, operation: Operation | None, account: str, show: bool) -> list[RateLimitLine] | msgspec.UnsetType:

@@ -191,7 +191,7 @@ async def test_a_connection_ends_at_its_age_and_the_end_is_announced_first(quiet
             assert again.close_reason == "moved"
 
 
-async def test_a_transfer_is_told_as_a_balance_update(exchange, api, alice):
+async def test_a_transfer_is_told_as_a_balance_update(exchange, api, alice, http):
     await api.signed("userDataStream.subscribe.signature")
     exchange.venue.transfer("K1", "USDT", atoms("-250.5"))
     moved, position = (await api.event())["event"], (await api.event())["event"]
@@ -199,3 +199,20 @@ async def test_a_transfer_is_told_as_a_balance_update(exchange, api, alice):
     assert position["B"] == [{"a": "USDT", "f": "99749.50000000", "l": "0.00000000"}]
     _, account, _ = await alice.signed("GET", "account", omitZeroBalances="true")
     assert {line["asset"]: line["free"] for line in account["balances"]}["USDT"] == "99749.50000000"
+
+    async def transfer(body: object, **headers: str) -> tuple[int, dict]:
+        async with http.post(f"{exchange.rest_url}/mock/transfers", json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    deposit = {"account": "K1", "asset": "DOGE", "amount": "5"}
+    assert await transfer(deposit) == (200, {"asset": "DOGE", "free": "5.00000000", "locked": "0.00000000"})
+    assert (await api.event())["event"]["d"] == "5.00000000"
+    for wrong, status, text in (
+        (deposit | {"account": "nobody"}, 404, "there are K1, K2"),
+        (deposit | {"amount": "-6"}, 409, "insufficient balance"),
+        (deposit | {"amount": "0.000000001"}, 400, "finer than 1e-8"),
+        ({"account": "K1"}, 400, "the body must be as"),
+    ):
+        got = await transfer(wrong)
+        assert (got[0], text in got[1]["error"]) == (status, True), got
+    assert (await transfer(deposit, Origin="http://evil.example"))[0] == 403
