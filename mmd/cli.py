@@ -11,6 +11,7 @@ import typer
 from mmd.benchmark.command import bench
 from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
+from mmd.data.command import import_command
 from mmd.learning.command import train
 from mmd.learning.evaluate_command import evaluate
 from mmd.learning.models_command import models, promote
@@ -246,6 +247,7 @@ def challenge_networks(
 
 app.add_typer(mock_app, name="mock")
 app.command()(record)
+app.command("import")(import_command)
 app.command()(train)
 app.command()(evaluate)
 app.command()(promote)
