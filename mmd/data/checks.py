@@ -12,7 +12,8 @@ from mmd.data.schema import BOOK, BREAK, DEPTH_BANDS, LEVELS, ROW, TRADES, level
 from mmd.data.source import SeriesKey, SourceLog
 from mmd.types.instrument import Instrument
 
-_GRID_TOLERANCE = 1e-6
+_GRID_TOLERANCE = 1e-3
+"""Of a step: far above what floats lose, far below any price between two steps."""
 _REASON = "_reason"
 
 REASONS = {
@@ -92,7 +93,7 @@ class RowCheck:
             return []
         scaled = [price * self.instrument.ticks_per_unit for price in prices]
         scaled += [size * self.instrument.lots_per_unit for size in sizes]
-        off = [(value - value.round()).abs() > _GRID_TOLERANCE * value.abs().clip(lower_bound=1.0) for value in scaled]
+        off = [(value - value.round()).abs() > _GRID_TOLERANCE for value in scaled]
         return [(pl.any_horizontal(off), "off the grid")]
 
     def _in_order(self, frame: pl.DataFrame, ids: str | None) -> pl.DataFrame:

@@ -120,6 +120,8 @@ def _print_table(manifest: Manifest, out: Path) -> None:
             span = (moment(entry.begin_ns), moment(entry.end_ns))
             table.add_row(series.market, series.symbol, name, f"{entry.rows:,}", *span, str(entry.gap_count), aside, *steps)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
     console.print(table)
     notes = [f"{source.files[0]}: {note}" for source in manifest.sources for note in source.notes]
     notes += [

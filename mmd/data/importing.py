@@ -16,6 +16,7 @@ from mmd.data.checks import RowCheck
 from mmd.data.formats import FORMATS
 from mmd.data.manifest import (
     MANIFEST_FILE,
+    SCHEMA_VERSION,
     Manifest,
     Partition,
     SeriesEntry,
@@ -24,7 +25,7 @@ from mmd.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from mmd.data.schema import BOOK, SCHEMA_VERSION, shaped
+from mmd.data.schema import BOOK, shaped
 from mmd.data.series_writer import SeriesWriter
 from mmd.data.source import Chunk, ImportFailed, Options, SeriesKey, Source, SourceLog
 
@@ -106,7 +107,7 @@ def _existing(out: Path, append: bool) -> Manifest | None:
     if (out / MANIFEST_FILE).exists():
         if not append:
             raise ImportFailed(f"{out}: there is a dataset already: say --append to add to it, or name another folder")
-        return read_manifest(out, SCHEMA_VERSION)
+        return read_manifest(out)
     if out.exists() and (not out.is_dir() or any(each.name != SCRATCH for each in out.iterdir())):
         raise ImportFailed(f"{out}: is there and is no dataset: name a new folder")
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
 
 
 class ManifestError(ValueError):
@@ -103,7 +104,7 @@ class Manifest(msgspec.Struct, frozen=True):
     passed_over: list[str]
 
 
-def read_manifest(folder: Path, schema_version: int) -> Manifest:
+def read_manifest(folder: Path, schema_version: int = SCHEMA_VERSION) -> Manifest:
     """Raises `ManifestError`."""
     path = folder / MANIFEST_FILE
     try:

@@ -66,6 +66,9 @@ class BookRows:
     def invalidate(self, reason: str) -> None:
         """What was known is not true any more: the next row begins a session."""
         self._book.invalidate(reason)
+        self._broken = self._broken or self._was_valid
+        self._was_valid = False
+        self._shown = None
 
     @property
     def full(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import polars as pl
 
-SCHEMA_VERSION = 1
 LEVELS = 10
 BOOK, TRADES, DEPTH_BANDS = "book", "trades", "depth_bands"
 TABLES = (BOOK, TRADES, DEPTH_BANDS)

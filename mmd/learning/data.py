@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from mmd.learning.dataset_files import dataset_files, is_dataset
 from mmd.learning.errors import SourceError
 from mmd.learning.parquet import BOOK_SUFFIX, ParquetFile, find_files
 from mmd.learning.parquet_sessions import parquet_sessions
@@ -69,7 +70,7 @@ def parse_data(text: str) -> list[Source]:
     """The sources that `sim:SEEDS,HOURS`, a folder of recordings or a parquet book file names.
 
     SEEDS is `3` or `1-6`, HOURS are those of each seed. A folder is looked through with its sub-folders, for
-    `MARKET__SYMBOL_DATE.gz` and `NAME.book.parquet`.
+    `MARKET__SYMBOL_DATE.gz` and `NAME.book.parquet`; a dataset that `mmd import` made is read as its manifest says.
 
     Raises `SourceError` for anything else.
     """
@@ -81,6 +82,8 @@ def parse_data(text: str) -> list[Source]:
         raise SourceError(
             f"data {text!r} is neither sim:SEEDS,HOURS (such as sim:1-6,0.5) nor a folder of recordings nor a NAME{BOOK_SUFFIX}"
         )
+    if is_dataset(place):
+        return [ParquetSource(series, file) for series, file in dataset_files(place)]
     files = [ParquetSource(f"{file.book.parent.name} {file.symbol}", file) for file in find_files(place)]
     recordings = sorted({path.parent for path in place.rglob("*.gz")}) if place.is_dir() else []
     found: list[Source] = [source for folder in recordings for source in recorded_sources(folder)]
@@ -124,7 +127,7 @@ def load_rows(
             session for _, session in parquet_sessions(source.file, source.series, horizon_seconds, settings, min_rows=min_rows)
         )
 
-    parts = (ROWS_VERSION, feature_schema_hash(settings), horizon_seconds, min_rows, source.series, source.symbol)
+    parts = (ROWS_VERSION, feature_schema_hash(settings), horizon_seconds, min_rows, source.series, source.symbol, source.file.grid)
     digest = hashlib.sha256(repr(parts).encode())
     for path in source.file.paths:
         digest.update(path.name.encode() + file_sha256(path).encode())

@@ -1,8 +1,9 @@
 """Markets kept as parquet files: books of one or more levels, with or without sizes, and the trades beside them.
 
-`NAME.book.parquet` holds `ts_ns, symbol, bid_px_1, ask_px_1` and, where known, `bid_sz_1, ask_sz_1`, further levels and whatever
-else (ignored); `NAME.trades.parquet` beside it `ts_ns, symbol, px, sz` and `side` (+1: the buyer was the aggressor, -1: the seller,
-0 or missing: unknown). Times are UTC ns of receipt. The rows go through the step builder and the features that run live.
+`NAME.book.parquet` holds `ts_ns, symbol, bid_px_1, ask_px_1` and, where known, `bid_sz_1, ask_sz_1`, further levels, `session`
+(rows of one number are one session) and whatever else (ignored); `NAME.trades.parquet` beside it `ts_ns, symbol, px, sz` and `side`
+(+1: the buyer was the aggressor, -1: the seller, 0 or missing: unknown). Times are UTC ns of receipt. The rows go through the step
+builder and the features that run live.
 
 What a file lacks is met in one way everywhere. Without sizes each side shows one lot, so that imbalances are 0. With fewer than
 five levels the depth of five is that of the levels there are: of the touch alone in a file of the best bid and ask. A trade of
@@ -34,8 +35,8 @@ BATCH_ROWS = 200_000
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-BookRow = tuple[int, int, int, int, int, int, int]
-"""Receive time ns, bid ticks and lots, ask ticks and lots, lots of up to five levels a side."""
+BookRow = tuple[int, int, int, int, int, int, int, int]
+"""Receive time ns, bid ticks and lots, ask ticks and lots, lots of up to five levels a side, the session's number (0: not told)."""
 
 
 class TradeRow(NamedTuple):
@@ -58,11 +59,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """One symbol of a book file and, where there is one, of the trades file beside it."""
+    """One symbol of a book file and, where there is one, of the trades file beside it. `grid` where it is known of the file."""
 
     book: Path
     trades: Path | None
     symbol: str
+    grid: Grid | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -166,9 +168,12 @@ def book_rows(file: ParquetFile, known: Grid | None = None) -> tuple[Grid, Itera
     levels = [level for level in range(1, DEPTH_LEVELS + 1) if f"bid_sz_{level}" in there and f"ask_sz_{level}" in there]
     sizes = [f"{side}_sz_{level}" for level in levels for side in ("bid", "ask")]
     table = _table(
-        file.book, file.symbol, ["ts_ns", "symbol", "bid_px_1", "ask_px_1", *sizes], ("ts_ns", "symbol", "bid_px_1", "ask_px_1")
+        file.book,
+        file.symbol,
+        ["ts_ns", "symbol", "session", "bid_px_1", "ask_px_1", *sizes],
+        ("ts_ns", "symbol", "bid_px_1", "ask_px_1"),
     )
-    grid = _grid(table, [name for name in ("bid_sz_1", "ask_sz_1") if name in sizes], known)
+    grid = _grid(table, [name for name in ("bid_sz_1", "ask_sz_1") if name in sizes], known or file.grid)
     return grid, _book_rows(table, grid, levels)
 
 
@@ -184,7 +189,8 @@ def _book_rows(table: Any, grid: Grid, levels: list[int]) -> Iterator[BookRow]:
             touch.append(shown)
             depth.append(np.maximum(np.sum(lots, axis=0), shown) if len(lots) > 1 else shown)
         good = (prices[0] > 0) & (prices[1] >= prices[0])
-        columns = (times, prices[0], touch[0], prices[1], touch[1], depth[0], depth[1])
+        session = np.asarray(batch["session"].to_numpy(), dtype=np.int64) if "session" in batch.columns else np.zeros_like(times)
+        columns = (times, prices[0], touch[0], prices[1], touch[1], depth[0], depth[1], session)
         yield from zip(*(column[good].tolist() for column in columns), strict=True)
 
 

@@ -33,7 +33,7 @@ class FileBook:
 
     def take(self, row: BookRow) -> None:
         """A newer row."""
-        _, self.bid_ticks, self.bid_lots, self.ask_ticks, self.ask_lots, bid_lots_5, ask_lots_5 = row
+        _, self.bid_ticks, self.bid_lots, self.ask_ticks, self.ask_lots, bid_lots_5, ask_lots_5, _ = row
         self._depth = (bid_lots_5, ask_lots_5)
         self.valid = True
 
@@ -71,12 +71,13 @@ def parquet_sessions(
 
 
 def _sessions(rows: SessionRows, symbol: str, books: Iterable[BookRow], trades: Iterable[TradeRow]) -> Iterator[Session]:
-    book, rule, last_ns = FileBook(), AggressorRule(), 0
+    book, rule, last_ns, told = FileBook(), AggressorRule(), 0, 0
     silence_ns = round(MAX_SILENCE_SECONDS * SECOND_NS)
     rows_of_both: Iterator[BookRow | TradeRow] = heapq.merge(trades, books, key=itemgetter(0))
     for row in rows_of_both:
         receive_ns = row[0]
-        if receive_ns - last_ns > silence_ns:
+        begins = not isinstance(row, TradeRow) and row[7] != told
+        if begins or receive_ns - last_ns > silence_ns:
             session = rows.end()
             book.valid = False
             if session is not None:
@@ -86,7 +87,7 @@ def _sessions(rows: SessionRows, symbol: str, books: Iterable[BookRow], trades: 
                 side = rule.side(row.sign, row.price_ticks, book)
                 rows.on_trade(MarketTrade(symbol, receive_ns, receive_ns, 0, row.price_ticks, row.lots, side), book)
             continue
-        last_ns = receive_ns
+        last_ns, told = receive_ns, row[7]
         book.take(row)
         rows.on_touch(book, receive_ns)
     last = rows.end()

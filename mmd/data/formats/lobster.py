@@ -117,7 +117,7 @@ def _trades(both: pl.DataFrame, key: SeriesKey) -> pl.DataFrame:
         "ts_ns",
         pl.lit(key.symbol).alias("symbol"),
         pl.col("ts_ns").alias("exch_ts_ns"),
-        (pl.col("price") / _PRICE_UNITS).alias("px"),
+        (pl.col("price") / _PRICE_UNITS).round(4).alias("px"),
         pl.col("size").cast(pl.Float64).alias("sz"),
         side.alias("side"),
         ROW,
@@ -134,7 +134,7 @@ def _books(
         for side in ("bid", "ask"):
             price, size = f"{side}_px_{level}", f"{side}_sz_{level}"
             there = pl.col(price).abs() != _NO_LEVEL
-            columns.append(pl.when(there).then(pl.col(price) / _PRICE_UNITS).alias(price))
+            columns.append(pl.when(there).then((pl.col(price) / _PRICE_UNITS).round(4)).alias(price))
             columns.append(pl.when(there).then(pl.col(size).cast(pl.Float64)).alias(size))
     halts = (pl.col("type") == _HALT).cast(pl.Int32).cum_sum() + int(halted)
     frame = both.select(

@@ -19,11 +19,11 @@ _WITH_PLACE = re.compile(r"^(?P<symbol>[A-Za-z0-9]+)\.(?P<market>[a-z0-9_]+)$")
 OTHER_MARKET = "other"
 
 
-def series_of(name: str, market: str) -> SeriesKey:
-    """`BTCUSDT-usdm-20240718` is BTCUSDT of usdm, `XAUUSD.oanda` XAUUSD of oanda, anything else of `market`."""
+def series_of(name: str, market: str, folder: str) -> SeriesKey:
+    """`BTCUSDT-usdm-20240718` is BTCUSDT of usdm, `XAUUSD.oanda` XAUUSD of oanda, anything else of its folder; `market` rules."""
     match = _WITH_MARKET.match(name) or _WITH_PLACE.match(name)
     if match is None:
-        return SeriesKey(market or OTHER_MARKET, name)
+        return SeriesKey(market or folder or OTHER_MARKET, name)
     return SeriesKey(market or match["market"], match["symbol"])
 
 
@@ -45,15 +45,16 @@ def find(paths: Sequence[Path], options: Options) -> list[Source]:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ImportFailed(f"{path}: cannot be read as parquet: {error}") from error
         for name in sorted(names):
-            key = series_of(name, options.market or _folder_market(path))
+            key = series_of(name, options.market, _folder_market(path))
             read = partial(_read, path, table, name if len(names) > 1 else "", key)
             sources.append(Source(PARQUET.name, (path,), key, instrument_for(path, key, options), read))
     return sources
 
 
 def _folder_market(path: Path) -> str:
-    """The market of a file in a folder of its own, such as us_equity."""
-    return "" if path.parent.name.startswith(("binance", "date=")) or path.parent.name in ("", "fx") else path.parent.name
+    """The market of a file in a folder of that name, such as us_equity; a day's folder is none."""
+    name = path.absolute().parent.name
+    return name if re.fullmatch(r"[a-z][a-z_]*", name) else ""
 
 
 def _read(path: Path, table: str, only: str, key: SeriesKey, log: SourceLog) -> Iterator[Chunk]:

@@ -131,7 +131,7 @@ def test_the_grid_is_the_coarsest_power_of_ten(values: list[float], grid: float)
 
 def test_the_side_of_a_trade_that_the_file_does_not_know() -> None:
     rule, book = AggressorRule(), FileBook()
-    book.take((0, 100, 1, 102, 1, 1, 1))
+    book.take((0, 100, 1, 102, 1, 1, 1, 0))
     asked = [(0, 102), (0, 101), (0, 100), (0, 101), (1, 100)]
     assert [rule.side(stated, price, book) for stated, price in asked] == [Side.BUY, Side.BUY, Side.SELL, Side.SELL, Side.BUY]
 
