@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
+import msgspec
 import structlog
 
 from mmd.daemon.bundles import load_networks
@@ -33,7 +34,7 @@ from mmd.daemon.trading_modes import PromotionRefused, check_promotion
 from mmd.daemon.venue import make_adapter
 from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder
 from mmd.execution.client_order_ids import base36
-from mmd.inference.bundle import Bundle
+from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.trader import Trader, TraderConfig
@@ -105,6 +106,7 @@ class Daemon:
         self.dispatcher: Dispatcher
         self._control: ControlServer
         self._networks: NetworkSwitch
+        self._bundle: Bundle | None = None
 
     @property
     def control_url(self) -> str:
@@ -126,6 +128,7 @@ class Daemon:
         if self._recording is not None:
             self._recording.begin(instruments)
         bundle, predictors = self._load_networks(instruments)
+        self._bundle = bundle
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
@@ -304,7 +307,15 @@ class Daemon:
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         ending = await self._end()
         log.info("leaving", exit_code=ending.exit_code, detail=ending.detail)
-        return summarise(self._last_report(), self._stages, ending, time.monotonic() - self._begun)
+        summary = summarise(self._last_report(), self._stages, ending, time.monotonic() - self._begun)
+        return self._as_evidence(summary)
+
+    def _as_evidence(self, summary: Summary) -> Summary:
+        """A paper session is what a bundle's next stage asks for; one in which networks were swapped is evidence about none."""
+        bundle = self._bundle
+        if self._settings.mode != "paper" or bundle is None or self._networks.swaps:
+            return summary
+        return msgspec.structs.replace(summary, report="paper", bundle_content=content_digest(bundle.card))
 
     def leave(self, reason: str) -> None:
         """Cancel everything and go; asked twice, go at once."""

@@ -15,6 +15,7 @@ from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.settings import ExchangeSettings, specialised
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
+from mmd.paper.settings import PaperSettings
 from mmd.quoting.settings import QuotingSettings
 from mmd.recording.settings import RecordingSettings
 from mmd.risk.limits import RiskLimits
@@ -136,6 +137,7 @@ class Settings(BaseModel):
         "mmd", pattern=r"^[A-Za-z0-9_]{1,12}$", description="Begins every client order id: by it our orders are told from others'."
     )
     exchange: ExchangeSettings = Field(BinanceSettings(), description="The venue.")
+    paper: PaperSettings = Field(PaperSettings(), description="The account of paper mode.")
     quoting: QuotingSettings = Field(QuotingSettings(), description="What we want to show.")
     execution: ExecutionSettings = Field(ExecutionSettings(), description="How orders are watched.")
     risk: RiskLimits = Field(RiskLimits(), description="What we may do.")
@@ -156,6 +158,8 @@ class Settings(BaseModel):
     @classmethod
     def _installed(cls, value: str) -> str:
         try:
+            if value == "paper":
+                raise AdapterError("paper is a mode, not a venue: set mode=paper, and venue to the one whose market it reads")
             settings_class_of(value)
         except AdapterError as error:
             raise ValueError(str(error)) from error

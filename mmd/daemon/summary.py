@@ -51,6 +51,9 @@ class Summary(msgspec.Struct, frozen=True):
     seconds: float
     exit_code: int
     exit_detail: str
+    report: str = ""
+    """`paper` where this run is evidence about a bundle, whose contents `bundle_content` names."""
+    bundle_content: str = ""
 
 
 def summarise(report: TraderReport, stages: StageClock, ending: Ending, seconds: float) -> Summary:

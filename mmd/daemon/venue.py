@@ -8,17 +8,20 @@ from typing import Any
 
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.settings import Settings
-from mmd.exchanges.adapter import AdapterError, ExchangeAdapter, FailureHandler, adapter_factory
+from mmd.exchanges.adapter import ExchangeAdapter, FailureHandler, adapter_factory
 
 
 def make_adapter(settings: Settings, on_failure: FailureHandler, recording: MarketRecording | None = None) -> ExchangeAdapter:
     """Not started; `recording` hears of every market frame. Raises `AdapterError`, of which `CredentialsError` is one."""
-    if settings.mode == "paper":
-        raise AdapterError("mode paper is not built yet: use mode mock, testnet or demo")
     taps: dict[str, Any] = {}
     if recording is not None:
         taps = {"on_market_frame": recording.on_frame, "on_depth_snapshot": recording.on_snapshot}
-    adapter: ExchangeAdapter = adapter_factory(settings.venue)(
+    factory = adapter_factory(settings.venue)
+    if settings.mode == "paper":
+        # The only way to an adapter in this mode: the inner one is made without key and order entry.
+        taps |= {"market": factory, "paper": settings.paper, "state_dir": settings.state_dir}
+        factory = adapter_factory("paper")
+    adapter: ExchangeAdapter = factory(
         settings.exchange,
         settings.symbols,
         clock_ns=time.time_ns,

@@ -56,6 +56,11 @@ class Wire:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._pongs.get()
 
+    def on_sent(self, data: bytes) -> None:
+        """What a client sends, before it goes on to the venue."""
+        if data[0] == 0x8A:
+            self._pongs.put_nowait(unmasked(data))
+
     def release(self) -> None:
         self.holding = False
         self.held.clear()
@@ -109,8 +114,8 @@ class Wire:
                     self._held.append((writer, data))
                     self.held.set()
                 else:
-                    if not held and data[0] == 0x8A:
-                        self._pongs.put_nowait(unmasked(data))
+                    if not held:
+                        self.on_sent(data)
                     writer.write(data)
         except ConnectionError:
             pass

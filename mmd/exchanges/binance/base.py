@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import structlog
 
-from mmd.exchanges.adapter import AdapterCounters, AdapterError, EventSink, FailureHandler, VenueCommand, VenueOrder
+from mmd.exchanges.adapter import AdapterCounters, AdapterError, AuditError, EventSink, FailureHandler, VenueCommand, VenueOrder
 from mmd.exchanges.binance.account_view import AccountView
 from mmd.exchanges.binance.backoff import Backoff
 from mmd.exchanges.binance.clock import VenueClock
@@ -22,7 +22,7 @@ from mmd.exchanges.binance.order_entry import OrderEntry
 from mmd.exchanges.binance.order_messages import OrderNames
 from mmd.exchanges.binance.rehearsal import BinanceWireRehearsal
 from mmd.exchanges.binance.rest import RestClient, VenueError
-from mmd.exchanges.binance.signing import signer_of
+from mmd.exchanges.binance.signing import NoSigner, Signer, signer_of
 from mmd.exchanges.capabilities import Capabilities
 from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.instrument import Instrument
@@ -40,7 +40,8 @@ class BinanceAdapter:
 
     `random` only spreads the waits before connections are tried again. `on_market_frame` sees every market frame with its receive
     time (ns) before it is decoded, `on_depth_snapshot` every REST depth reply with time and symbol: what a recording keeps. Of
-    `reference_symbols` only market data is read. Raises `SigningKeyError` for keys that cannot sign.
+    `reference_symbols` only market data is read. With `market_data_only` no key is used, nothing is signed, and there is no order
+    entry. Raises `SigningKeyError` for keys that cannot sign.
     """
 
     api: ClassVar[str]
@@ -57,14 +58,16 @@ class BinanceAdapter:
         on_market_frame: Callable[[int, bytes], None] | None = None,
         on_depth_snapshot: Callable[[int, str, bytes], None] | None = None,
         reference_symbols: Iterable[str] = (),
+        market_data_only: bool = False,
     ) -> None:
+        self._market_data_only = market_data_only
         self._settings = settings
         self._symbols = tuple(symbols)
         self._streamed = (*self._symbols, *reference_symbols)
         self._random = random
         self._on_market_frame = on_market_frame
         self._on_depth_snapshot = on_depth_snapshot
-        self._signer = signer_of(settings)
+        self._signer: Signer = NoSigner() if market_data_only else signer_of(settings)
         self._instruments: dict[str, Instrument] = {}
         self._names = OrderNames()
         self._outlet = EventOutlet(on_failure)
@@ -126,19 +129,23 @@ class BinanceAdapter:
         self._market_data = MarketData(
             self._settings, self._streamed, self._decoder, self._surroundings, self._backoff(), self._on_market_frame
         )
-        self._order_entry, self._account_view = self._assemble(self._decoder)
         self._tasks.start(self._clock.run(), "venue clock")
         self._tasks.start(self._market_data.run(), "market data")
+        if self._market_data_only:
+            return
+        self._order_entry, self._account_view = self._assemble(self._decoder)
         self._tasks.start(self._order_entry.run(), "order entry")
         self._tasks.start(self._order_entry.watch_requests(), "unanswered requests")
         self._start_services()
 
     def send(self, command: VenueCommand) -> None:
         """Carry out one command; raises nothing but for programming errors (a command before `start`, an unknown symbol)."""
-        if self._order_entry is None:
+        if self._market_data is None:
             raise AdapterError("send() before start()")
         if isinstance(command, RequestDepthSnapshot):
             self._request_snapshot(command.symbol)
+        elif self._order_entry is None:
+            raise AdapterError(f"{type(command).__name__} to an adapter that was made for market data only")
         elif isinstance(command, RequestReconciliation):
             self._request_reconciliation(command)
         else:
@@ -146,6 +153,8 @@ class BinanceAdapter:
 
     async def open_orders_audit(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
         """Our open orders, asked of the venue over a connection of its own. Raises `AuditError`."""
+        if self._market_data_only:
+            raise AuditError("this adapter was made for market data only: it has no key to ask with")
         return await open_orders_at_venue(
             self._settings,
             self._symbols,

@@ -26,6 +26,14 @@ class Signer(Protocol):
         """The signature as the venue wants it written."""
 
 
+class NoSigner:
+    """Of an adapter for market data only: whatever asks it to sign is a mistake."""
+
+    def sign(self, payload: bytes) -> str:
+        """Raises `SigningKeyError`."""
+        raise SigningKeyError("nothing is signed here: this adapter was made for market data only")
+
+
 class HmacSigner:
     """HMAC-SHA256, hexadecimal (RFC 2104), from the key's two hash states: copying those costs less than copying `hmac`'s."""
 

@@ -47,6 +47,7 @@ class BinanceUsdmAdapter(BinanceAdapter):
         on_market_frame: Callable[[int, bytes], None] | None = None,
         on_depth_snapshot: Callable[[int, str, bytes], None] | None = None,
         reference_symbols: Iterable[str] = (),
+        market_data_only: bool = False,
     ) -> None:
         # The market streams lie under a path of their own; everything else is where the settings say.
         routed = settings.model_copy(update={"stream_url": settings.public_stream_url})
@@ -59,6 +60,7 @@ class BinanceUsdmAdapter(BinanceAdapter):
             on_market_frame=on_market_frame,
             on_depth_snapshot=on_depth_snapshot,
             reference_symbols=reference_symbols,
+            market_data_only=market_data_only,
         )
         self._usdm_settings = settings
         self._requests = SignedRequests(self._rest, self._signer, self._clock)
@@ -81,6 +83,9 @@ class BinanceUsdmAdapter(BinanceAdapter):
         """As every adapter. Raises `AdapterError` also where the account is in hedge mode, or its mode cannot be read."""
         if not self._instruments:
             await self.load_instruments()
+        if self._market_data_only:
+            await super().start(sink)
+            return
         try:
             await self._clock.measure()
             await require_one_way_mode(self._requests)

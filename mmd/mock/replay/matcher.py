@@ -47,6 +47,19 @@ class QueueMatcher:
                 self._recorded[side, ticks] = lots
                 self._set_level(side, ticks, lots, 0)
 
+    def reload(self, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], now_ns: int) -> None:
+        """Begin anew with these levels after a hole: what they run past trades, what is not among them is gone."""
+        self._now_ns = now_ns
+        self._touch, self._book_id = None, NO_UPDATE_ID
+        self._held.clear()
+        self._from_touch.clear()
+        sides = ((Side.BUY, bids), (Side.SELL, asks))
+        self._recorded = {(side, ticks): lots for side, levels in sides for ticks, lots in levels}
+        for key in [key for key in self._mirrored if key not in self._recorded]:
+            self._set_level(*key, 0, None)
+        for key, lots in self._recorded.items():
+            self._set_level(*key, lots, None)
+
     # ---- recorded events; `now_ns` is the engine's time, which may be another clock than the recording's
 
     def on_depth_update(self, event: DepthUpdate, now_ns: int) -> None:
