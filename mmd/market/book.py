@@ -40,6 +40,7 @@ class OrderBook:
     """Prices in ticks, quantities in lots. While `valid` is False the touch is the last one known and no quote may stand on it."""
 
     __slots__ = (
+        "_ahead_id", "_ahead_since_ns",
         "_ask_behind_lots", "_ask_behind_ticks", "_asks", "_behind_count", "_bid_behind_lots", "_bid_behind_ticks", "_bids",
         "_built", "_chained", "_max_silence_ns", "_override_since_ns", "_overriding", "_synced", "_touch", "_wait", "ask_lots",
         "ask_ticks", "bid_lots", "bid_ticks", "exchange_ns", "gaps", "ignored", "invalid_reason", "receive_ns", "resyncs",
@@ -75,6 +76,8 @@ class OrderBook:
         self._touch: TouchUpdate | None = None
         self._built = self._synced = self._chained = self._overriding = False
         self._override_since_ns = 0
+        self._ahead_id = NO_UPDATE_ID
+        self._ahead_since_ns = 0
         self._behind_count = self._bid_behind_lots = self._ask_behind_lots = 0
         self._bid_behind_ticks = self._ask_behind_ticks = NO_PRICE
 
@@ -83,8 +86,7 @@ class OrderBook:
     def on_touch_update(self, e: TouchUpdate) -> bool:
         """Take in a bookTicker. True when the visible touch (price or size) or the validity changed."""
         if e.update_id <= self.touch_update_id:
-            self.ignored += 1
-            return False
+            return self._on_old_event(e.receive_ns)
         if not self._synced:
             self._touch = e
             self.touch_update_id = e.update_id
@@ -116,8 +118,7 @@ class OrderBook:
                 self.gaps += 1
             return False
         if e.final_update_id <= self.update_id:
-            self.ignored += 1
-            return False
+            return self._on_old_event(e.receive_ns)
         if not (follows(self.update_id, e) if self._chained else follows_snapshot(self.update_id, e)):
             self.gaps += 1
             return self._restart(f"gap: diff after update {self.update_id} begins at {e.first_update_id}", e)
@@ -239,7 +240,7 @@ class OrderBook:
         if self._bids.beyond_horizon() or self._asks.beyond_horizon():
             return self._restart(f"the market left the known levels at update {self.update_id}", newest)
         if self._overriding and self.update_id < self.touch_update_id:
-            return False
+            return newest is not None and self._on_touch_ahead(newest)
         self._overriding = False
         self.touch_update_id = self.update_id
         bid_ticks, ask_ticks = (bid_keys[-1] if bid_keys else 0), (-ask_keys[-1] if ask_keys else 0)
@@ -281,6 +282,25 @@ class OrderBook:
         if e.exchange_ns:
             self.exchange_ns = e.exchange_ns
         return self._show(bid_ticks, bid_lots, ask_ticks, ask_lots)
+
+    def _on_old_event(self, receive_ns: int) -> bool:
+        """An event no newer than the book. If nothing else comes any more, it is the book's id that cannot be right."""
+        self.ignored += 1
+        if not self._synced or receive_ns - self.receive_ns <= self._max_silence_ns:
+            return False
+        seconds = self.settings.max_depth_silence_seconds
+        return self._discard(f"for more than max_depth_silence_seconds ({seconds:g}) nothing came that is newer than the book")
+
+    def _on_touch_ahead(self, newest: DepthUpdate) -> bool:
+        """The diffs have not reached the touch yet, which they do within one of their beats; one they never reach is wrong."""
+        if self._ahead_id != self.touch_update_id:
+            self._ahead_id = self.touch_update_id
+            self._ahead_since_ns = newest.receive_ns
+        elif newest.receive_ns - self._ahead_since_ns > self._max_silence_ns:
+            seconds = self.settings.max_depth_silence_seconds
+            touch_id = self.touch_update_id
+            return self._restart(f"touch {touch_id} was not reached in max_depth_silence_seconds ({seconds:g})", newest)
+        return False
 
     def _on_dead_depth_stream(self) -> bool:
         seconds = self.settings.max_depth_silence_seconds

@@ -185,3 +185,39 @@ def test_levels_counts() -> None:
     assert book.levels(Side.SELL, 2) == [(101, 4), (102, 5)]
     assert book.levels(Side.SELL, 0) == []
     assert len(book.levels(Side.SELL, 20)) == 3
+
+
+def test_a_touch_that_the_diffs_never_reach_is_found_wrong() -> None:
+    """An id damaged upwards would else hold the touch, and hide the true ones, for ever."""
+    book = synced()
+    book.on_touch_update(touch(10**12, (98, 7), (102, 8), SECOND_NS))
+    update_id, second = book.update_id, 1
+    while book.valid:
+        second += 1
+        update_id += 1
+        assert second < 20, "it must be noticed"
+        book.on_touch_update(touch(update_id, (97, 1), (102, 1), second * SECOND_NS))
+        book.on_depth_update(diff(update_id, update_id, [(90, second)], [], second * SECOND_NS))
+    assert 10 < second < 15
+    assert "was not reached" in book.invalid_reason
+    assert book.needs_snapshot
+
+
+def test_a_book_whose_id_ran_away_is_found_wrong() -> None:
+    book = synced()
+    book.on_depth_update(diff(11, 10**12, receive_ns=SECOND_NS))
+    assert book.valid
+    for second in range(2, 13):
+        book.on_depth_update(diff(10 + second, 10 + second, receive_ns=second * SECOND_NS))
+    assert not book.valid
+    assert "nothing came that is newer" in book.invalid_reason
+
+
+def test_repeats_beside_newer_events_are_only_ignored() -> None:
+    book = synced()
+    for second in range(1, 60):
+        update = diff(10 + second, 10 + second, receive_ns=second * SECOND_NS)
+        book.on_depth_update(update)
+        book.on_depth_update(update)
+    assert book.valid
+    assert book.ignored == 59
