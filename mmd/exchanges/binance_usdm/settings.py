@@ -15,7 +15,7 @@ class UsdmOptions(AdapterOptions):
 
     countdown_seconds: float = Field(
         default=30.0,
-        ge=5,
+        ge=2,
         le=600,
         description="s of our silence after which the venue cancels everything of a symbol; then we halt too",
     )
