@@ -7,6 +7,10 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STREAM_PREFIX = "/fstream"
+"""Path of all streams of the futures."""
+WEBSOCKET_API_PATH = "/ws-fapi/v1"
+
 
 class FuturesConfig(BaseModel):
     """USD-M perpetuals. Accounts, keys, seed, speed and limits are the exchange's; the state is not kept over a restart."""

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.futures.account_operations import ACCOUNT_OPERATIONS
+from mmd.mock.futures.config import STREAM_PREFIX, WEBSOCKET_API_PATH
 from mmd.mock.futures.engine import FuturesEngine
 from mmd.mock.futures.general_operations import GENERAL_OPERATIONS
 from mmd.mock.futures.instruments import perpetuals
@@ -23,8 +24,6 @@ from mmd.mock.server.stream_connection import StreamConnection, StreamRefusal
 from mmd.mock.server.websocket_api import ApiSession
 from mmd.types.instrument import atoms
 
-STREAM_PREFIX = "/fstream"
-WEBSOCKET_API_PATH = "/ws-fapi/v1"
 _ROUTED = ("", "/public", "/market")
 """The venue serves market streams under paths of their own, and under none at its test networks."""
 

@@ -10,14 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from aiohttp import WSCloseCode, web
 
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.faults import FaultBoard, load_scenario
-from mmd.mock.futures.face import STREAM_PREFIX, WEBSOCKET_API_PATH, FuturesFace
+from mmd.mock.futures.config import STREAM_PREFIX, WEBSOCKET_API_PATH
 from mmd.mock.instruments import dollars, listed
 from mmd.mock.replay import Recording
 from mmd.mock.server.admin_guard import AdminGuard
@@ -40,6 +40,9 @@ from mmd.mock.server.transfer_admin import TransferAdmin
 from mmd.mock.server.venue import Venue
 from mmd.mock.server.websocket_api import ApiSession
 from mmd.types.instrument import Instrument, atoms
+
+if TYPE_CHECKING:
+    from mmd.mock.futures.face import FuturesFace
 
 _LOOP_BUDGET_SECONDS = 0.01
 _SHUTDOWN_SECONDS = 2.0
@@ -224,7 +227,7 @@ class MockExchange:
         self._store.begin(self._venue.engine)
         # Futures have no state on disk: a restart that keeps the state keeps them as they are.
         if self.config.futures.enabled and (self._futures is None or saved is None):
-            self._futures = FuturesFace(self.config, self._clock, self._rim)
+            self._futures = _futures_face(self.config, self._clock, self._rim)
         await self._listen(self._venue)
 
     def _open_venue(self, saved: bytes | None) -> Venue:
@@ -364,6 +367,13 @@ class MockExchange:
             await asyncio.sleep(self.config.state_interval)
             if not self._is_down:
                 await self._store.checkpoint_if_due(self.venue.engine)
+
+
+def _futures_face(config: MockConfig, clock: Callable[[], int], rim: FaultRim) -> FuturesFace:
+    # Here, since the futures are built of this package's parts.
+    from mmd.mock.futures.face import FuturesFace
+
+    return FuturesFace(config, clock, rim)
 
 
 def _first_balances(config: MockConfig, instruments: Iterable[Instrument]) -> dict[str, int]:
