@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmd.benchmark.command import bench
+from mmd.daemon.doctor_command import doctor
 from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
 from mmd.data.command import import_command
@@ -246,6 +247,7 @@ def challenge_networks(
 
 
 app.add_typer(mock_app, name="mock")
+app.command()(doctor)
 app.command()(record)
 app.command("import")(import_command)
 app.command()(train)

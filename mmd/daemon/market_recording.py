@@ -14,7 +14,7 @@ from mmd.types.instrument import Instrument
 
 log = structlog.get_logger(__name__)
 
-RECORDED_VENUES: Mapping[str, str] = {"binance": SPOT, "binance_usdm": USD_M}
+RECORDED_VENUES: Mapping[str, str] = {"binance": SPOT, "binance-usdm": USD_M}
 """Adapters whose frames are Binance's, and the market that the files' names say."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from mmd.exchanges.binance.settings import BinanceSettings
+    from mmd.exchanges.settings import ExchangeSettings
     from mmd.recording.session import RecordingOutcome
     from mmd.recording.settings import RecordingSettings
 
@@ -84,21 +84,17 @@ def record(
         _fail(outcome.problem, EXIT_FAILED)
 
 
-def _venue(profile: str, market: str, rest_url: str, stream_url: str) -> BinanceSettings:
+def _venue(profile: str, market: str, rest_url: str, stream_url: str) -> ExchangeSettings:
     from pydantic import ValidationError
 
-    from mmd.exchanges.binance.settings import BinanceSettings
     from mmd.recording.feed import MARKET_WIRES
 
     wire = MARKET_WIRES.get(market)
     if wire is None:
         _fail(f"--market {market!r}: expected {' or '.join(MARKET_WIRES)}", EXIT_USAGE)
-    urls = dict(wire.live) if profile == "live" else {}
-    if market != "spot" and profile not in ("live", "mock") and not (rest_url and stream_url):
-        _fail(f"--market {market} --profile {profile}: name its addresses with --rest-url and --stream-url", EXIT_USAGE)
-    urls |= {name: url for name, url in (("rest_url", rest_url), ("stream_url", stream_url)) if url}
+    urls = {name: url for name, url in (("rest_url", rest_url), ("stream_url", stream_url)) if url}
     try:
-        return BinanceSettings.model_validate({"profile": profile, **urls})
+        return wire.settings.model_validate({"profile": profile, **urls})
     except ValidationError as error:
         _fail("; ".join(f"--{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()), EXIT_USAGE)
 

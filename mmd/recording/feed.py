@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
 import msgspec
@@ -15,8 +15,12 @@ from mmd.exchanges.binance.connection import Channel, Link, Patience, Surroundin
 from mmd.exchanges.binance.decode import announces_shutdown
 from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.exchange_info import instruments_of
+from mmd.exchanges.binance.market_data import stream_address
 from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.binance_usdm.exchange_info import perpetuals_of
+from mmd.exchanges.binance_usdm.settings import BinanceUsdmSettings
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.recording.instruments import SPOT, USD_M
 from mmd.recording.writer import RecordingWriter
 from mmd.types.instrument import Instrument
@@ -29,21 +33,22 @@ _WANTED_AGAIN_SECONDS = 0.5
 
 
 class MarketWire(msgspec.Struct, frozen=True):
-    """Where one of Binance's markets has what a recording needs."""
+    """One of Binance's markets, as far as a recording needs it."""
 
     api: str
-    streams: tuple[str, ...]
-    live: Mapping[str, str]
-    """URLs of the live venue where they are not those of the settings' profile."""
+    settings: type[ExchangeSettings]
+    instruments: Callable[[bytes, Iterable[str]], dict[str, Instrument]]
+    lists_by_symbol: bool
+    """Whether exchangeInfo can be asked for some symbols only."""
+
+    def stream_url(self, settings: ExchangeSettings) -> str:
+        """Base of its public streams."""
+        return settings.public_stream_url if isinstance(settings, BinanceUsdmSettings) else settings.stream_url
 
 
 MARKET_WIRES: Mapping[str, MarketWire] = {
-    SPOT: MarketWire("/api/v3", ("bookTicker", "trade", "depth@100ms"), {}),
-    USD_M: MarketWire(
-        "/fapi/v1",
-        ("bookTicker", "trade", "depth@0ms"),
-        {"rest_url": "https://fapi.binance.com", "stream_url": "wss://fstream.binance.com"},
-    ),
+    SPOT: MarketWire("/api/v3", BinanceSettings, instruments_of, True),
+    USD_M: MarketWire("/fapi/v1", BinanceUsdmSettings, perpetuals_of, False),
 }
 
 
@@ -64,7 +69,7 @@ class RecordedFeed:
 
     def __init__(
         self,
-        settings: BinanceSettings,
+        settings: ExchangeSettings,
         market: str,
         symbols: tuple[str, ...],
         *,
@@ -79,25 +84,25 @@ class RecordedFeed:
         self._tasks = Tasks(on_failure)
         self.counters = AdapterCounters()
         self._surroundings = Surroundings(clock_ns, EventOutlet(on_failure), Complaints(clock_ns), self.counters, self._tasks)
-        self._rest = RestClient(settings, self._surroundings)
+        self._rest = RestClient(settings, self._surroundings, time_path=f"{self._wire.api}/time")
         self._stream: _Stream | None = None
 
     async def load_instruments(self) -> dict[str, Instrument]:
         """The venue's filters. Raises `AdapterError`."""
         listed = ",".join(f'"{symbol}"' for symbol in self._symbols)
-        parameters = {"symbols": f"[{listed}]"} if self._wire.api == MARKET_WIRES[SPOT].api else {}
+        parameters = {"symbols": f"[{listed}]"} if self._wire.lists_by_symbol else {}
         try:
             body = await self._rest.get(f"{self._wire.api}/exchangeInfo", parameters)
         except VenueError as error:
             raise AdapterError(
                 f"cannot read the instruments {', '.join(self._symbols)} from {self._settings.rest_url}: {error}"
             ) from error
-        return instruments_of(body, self._symbols)
+        return self._wire.instruments(body, self._symbols)
 
     def start(self, writer: RecordingWriter) -> None:
         """Connect, and again whenever the connection is lost, until `close`."""
-        names = "/".join(f"{symbol.lower()}@{stream}" for symbol in self._symbols for stream in self._wire.streams)
-        url = f"{self._settings.stream_url.rstrip('/')}/stream?streams={names}"
+        quiet = self._settings.model_copy(update={"stream_url": self._wire.stream_url(self._settings), "announcements": False})
+        url = stream_address(quiet, self._symbols)
         self._stream = _Stream(self, url, self._symbols, writer, self._backoff())
         self._tasks.start(self._stream.run(), "market data")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import heapq
 import itertools
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from mmd.types.instrument import Instrument
 _NANOSECOND_DIGITS = 19
 _MICROSECOND_DIGITS = 16
 _LINES_TO_RECOGNISE = 2_000
+_NAME = re.compile(r"^(?P<market>spot|usdm)__(?P<symbol>[a-z0-9]+)_[0-9TZ]+(\.dat)?\.gz$")
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +66,11 @@ class Recording:
         files = [file for path in dict.fromkeys(paths) for file in recording_files(path)]
         if not files:
             raise RecordingError("no recording was named: give at least one file, as --replay FILE[,FILE…]")
-        self.files = sorted((recognise(path) for path in files), key=lambda file: file.begin_ns)
+        recognised = [recognise(path) for path in files]
+        # A recorder that died at once leaves a file without a line.
+        self.files = sorted((file for file in recognised if file.begin_ns), key=lambda file: file.begin_ns)
+        if not self.files:
+            raise RecordingError(f"{files[0]}: holds no line")
         self.instruments: dict[str, Instrument] = {}
         markets: dict[str, str] = {}
         for file in self.files:
@@ -113,12 +119,18 @@ def known_instrument(path: Path, market: str, symbol: str) -> Instrument:
 
 
 def recognise(path: Path) -> RecordedFile:
-    """Read as far as it takes to tell market and symbol. Raises `RecordingError`."""
+    """Read as far as it takes to tell market and symbol; the name tells them of a file too short for that.
+
+    Raises `RecordingError`.
+    """
     begin_ns = 0
     for line in itertools.islice(read_lines(path), _LINES_TO_RECOGNISE):
         begin_ns = begin_ns or line.receive_ns
         if line.kind.startswith("depth"):
             return RecordedFile(path, USD_M if b'"pu":' in line.frame else SPOT, line.symbol, begin_ns)
+    named = _NAME.match(path.name)
+    if named is not None:
+        return RecordedFile(path, named["market"], named["symbol"].upper(), begin_ns)
     raise RecordingError(f"{path}: no diff-depth frame among its first {_LINES_TO_RECOGNISE} lines; is it a recording of frames?")
 
 

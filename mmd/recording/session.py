@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mmd.exchanges.adapter import AdapterError
-from mmd.exchanges.binance.settings import BinanceSettings
+from mmd.exchanges.settings import ExchangeSettings
 from mmd.recording.feed import RecordedFeed
 from mmd.recording.instruments import InstrumentsFileError
 from mmd.recording.settings import RecordingSettings
@@ -44,7 +44,7 @@ class RecordingOutcome(msgspec.Struct, frozen=True):
 
 
 def run_recording(
-    venue: BinanceSettings,
+    venue: ExchangeSettings,
     market: str,
     symbols: tuple[str, ...],
     folder: Path,
@@ -57,7 +57,7 @@ def run_recording(
 
 class _Session:
     def __init__(
-        self, venue: BinanceSettings, market: str, symbols: tuple[str, ...], folder: Path, settings: RecordingSettings
+        self, venue: ExchangeSettings, market: str, symbols: tuple[str, ...], folder: Path, settings: RecordingSettings
     ) -> None:
         self._venue = venue
         self._market = market

@@ -101,7 +101,7 @@ def test_what_cannot_be_recorded_is_said_at_once(venue: World, tmp_path: Path, m
         (["--market", "options"], 2, "expected spot or usdm"),
         (["--symbols", ","], 2, "names no symbol"),
         (["--profile", "moon"], 2, "profile"),
-        (["--market", "usdm", "--profile", "testnet", "--rest-url", ""], 2, "name its addresses"),
+        (["--market", "usdm", "--symbols", "DOGEBTC"], 1, "DOGEBTC"),
         (["--out", "/proc/nowhere"], 1, "cannot record into /proc/nowhere"),
         (["--rest-url", "http://127.0.0.1:1"], 1, "is the venue up"),
     ):
