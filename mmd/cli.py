@@ -16,6 +16,7 @@ from mmd.data.command import import_command
 from mmd.learning.command import train
 from mmd.learning.evaluate_command import evaluate
 from mmd.learning.models_command import models, promote
+from mmd.learning.retrain_command import retrain
 
 if TYPE_CHECKING:
     from mmd.daemon.control_client import ControlClient
@@ -253,6 +254,7 @@ app.command("import")(import_command)
 app.command()(train)
 app.command()(evaluate)
 app.command()(promote)
+app.command()(retrain)
 app.add_typer(models)
 app.command()(bench)
 
