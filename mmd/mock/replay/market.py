@@ -14,11 +14,11 @@ import msgspec
 import structlog
 
 from mmd.exchanges.binance.decode import ANNOUNCEMENT_STREAM, FrameDecoder, MalformedFrame
-from mmd.mock.engine import EngineEvent, MatchingEngine
+from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.replay.book import RecordedBook, RecordedEvent
 from mmd.mock.replay.matcher import QueueMatcher
 from mmd.recording.recording import RecordedLine, Recording, RecordingError, inner_data
-from mmd.types.market import DepthSnapshot, DepthUpdate, FeedAnnouncement, Level, MarketTrade, TouchUpdate
+from mmd.types.market import DepthSnapshot, DepthUpdate, FeedAnnouncement, Level, MarketTrade, Side, TouchUpdate
 
 MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]
 
@@ -50,13 +50,24 @@ class _Announced(msgspec.Struct, frozen=True):
 
 
 class ReplayMarket:
-    """Plays `recording` into `engine` and onto `wire()`. Raises `RecordingError` where a frame cannot be read."""
+    """Plays `recording` into `engine` and onto `wire()`, and tells `on_trade` of every recorded trade.
 
-    def __init__(self, engine: MatchingEngine, recording: Recording, speed: float, wire: Callable[[], Wire]) -> None:
+    Raises `RecordingError` where a frame cannot be read.
+    """
+
+    def __init__(
+        self,
+        engine: MatchingEngine,
+        recording: Recording,
+        speed: float,
+        wire: Callable[[], Wire],
+        on_trade: Callable[[TradePrint], None] = lambda trade: None,
+    ) -> None:
         self._engine = engine
         self._recording = recording
         self._speed = speed
         self._wire = wire
+        self._on_trade = on_trade
         self._decoder = FrameDecoder(recording.instruments)
         self._books = {symbol: RecordedBook(symbol) for symbol in recording.instruments}
         self._matchers = {symbol: QueueMatcher(engine, symbol, self._traded) for symbol in recording.instruments}
@@ -128,10 +139,17 @@ class ReplayMarket:
             if book.on_depth_update(event):
                 matcher.on_depth_update(event, self._now_ns)
         elif isinstance(event, MarketTrade):
+            self._on_trade(self._print_of(event))
             matcher.on_trade(event, self._now_ns)
         # Nobody takes the engine's own diffs while a recording is shown.
         if self.frames % 1000 == 0:
             self._engine.take_depth_changes(line.symbol)
+
+    def _print_of(self, trade: MarketTrade) -> TradePrint:
+        """A recorded trade as the public is told of it, at the wall clock's time; its orders are nobody's here."""
+        return TradePrint(
+            trade.symbol, trade.trade_id, trade.price_ticks, trade.lots, trade.aggressor is Side.SELL, 0, 0, self._now_ns
+        )
 
     def _decode(self, line: RecordedLine) -> RecordedEvent | MarketTrade | FeedAnnouncement | None:
         try:

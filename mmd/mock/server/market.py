@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from mmd.mock.engine import EngineEvent, MatchingEngine
+from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import opening_price
 from mmd.mock.replay import Recording, ReplayMarket
 from mmd.mock.server.config import MockConfig
@@ -46,6 +46,9 @@ class MarketContext:
         self.streams_from_engine = True
         """A market that broadcasts its own frames clears this: then none are made from the engine's events."""
 
+        self.on_recorded_trade: Callable[[TradePrint], None] = lambda trade: None
+        """Hears of trades that are no operation of the engine, once the venue has been put together."""
+
     def _no_streams(self) -> MarketStreams:
         raise RuntimeError("the market streams are there only after the market has been made")
 
@@ -63,7 +66,11 @@ class NoMarket:
 def market_from_config(context: MarketContext) -> Market:
     """The market that the settings name."""
     if context.config.replay:
-        market = ReplayMarket(context.engine, Recording(context.config.replay), context.config.speed, lambda: context.streams())
+        recording = Recording(context.config.replay)
+        speed = context.config.speed
+        market = ReplayMarket(
+            context.engine, recording, speed, lambda: context.streams(), lambda trade: context.on_recorded_trade(trade)
+        )
         context.streams_from_engine = False
         context.depth = market.depth
         return market

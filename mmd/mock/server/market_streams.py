@@ -143,7 +143,7 @@ class MarketStreams:
             self._partial_depth(symbol, text, "@100ms")
 
     def slow_beat(self, time_ns: int) -> None:
-        """Publish the other depth streams (what the fast beats since the last slow one gathered), then the statistics."""
+        """Publish the other depth streams: what the fast beats since the last slow one gathered."""
         for symbol, text in self._texts.items():
             pending = self._pending[symbol]
             if pending.final_id:
@@ -156,7 +156,10 @@ class MarketStreams:
                             stream, text.depth_frame(pending.first_id, pending.final_id, bids, asks, time_ns // _NS_PER_MS)
                         )
             self._partial_depth(symbol, text, "")
-        self._statistics.beat(time_ns)
+
+    def statistics_beat(self, time_ns: int, stamp_ns: int) -> None:
+        """Publish klines, tickers and averages of `time_ns`, a full second, in events that are stamped `stamp_ns`."""
+        self._statistics.beat(time_ns, stamp_ns)
 
     def _gather(
         self, symbol: str, first_id: int, final_id: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]

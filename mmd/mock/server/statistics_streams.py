@@ -130,10 +130,11 @@ class StatisticsStreams:
         self._histories = histories
         self._publisher = publisher
         self._told_trades = dict.fromkeys(texts, 0)
+        self._stamp_ms = 0
 
-    def beat(self, time_ns: int) -> None:
-        """Publish; to be called on every full second."""
-        time_ms = time_ns // _NS_PER_MS
+    def beat(self, time_ns: int, stamp_ns: int) -> None:
+        """Publish what stands at `time_ns`, a full second, in events that are stamped `stamp_ns`."""
+        time_ms, self._stamp_ms = time_ns // _NS_PER_MS, stamp_ns // _NS_PER_MS
         for symbol, text in self._texts.items():
             self._klines(text, self._histories[symbol], time_ms)
             self._tickers(text, self._histories[symbol], time_ms)
@@ -149,23 +150,23 @@ class StatisticsStreams:
             is_closed = interval.open_of(time_ms) == time_ms
             candle = series.at(time_ms - 1 if is_closed else time_ms)
             if candle is not None:
-                self._publisher.broadcast(stream, _kline_frame(text, interval, candle, time_ms, is_closed=is_closed))
+                self._publisher.broadcast(stream, _kline_frame(text, interval, candle, self._stamp_ms, is_closed=is_closed))
 
     def _tickers(self, text: SymbolTexts, history: TradeHistory, time_ms: int) -> None:
         publisher, prefix = self._publisher, text.stream_prefix
         if publisher.has_readers(f"{prefix}@miniTicker"):
-            publisher.broadcast(f"{prefix}@miniTicker", _encode(_mini_event(self._day_ticker(text, time_ms), time_ms)))
+            publisher.broadcast(f"{prefix}@miniTicker", _encode(_mini_event(self._day_ticker(text, time_ms), self._stamp_ms)))
         if publisher.has_readers(f"{prefix}@ticker"):
-            publisher.broadcast(f"{prefix}@ticker", _encode(_day_event(self._day_ticker(text, time_ms), time_ms)))
+            publisher.broadcast(f"{prefix}@ticker", _encode(_day_event(self._day_ticker(text, time_ms), self._stamp_ms)))
         for name, length_ms in WINDOWS.items():
             if publisher.has_readers(f"{prefix}@ticker_{name}"):
-                event = _rolling_event(self._rolling_ticker(text, time_ms, length_ms), time_ms, name)
+                event = _rolling_event(self._rolling_ticker(text, time_ms, length_ms), self._stamp_ms, name)
                 publisher.broadcast(f"{prefix}@ticker_{name}", _encode(event))
         if history.trades and publisher.has_readers(f"{prefix}@avgPrice"):
             price = average_text(text, history, time_ms)
             last_ms = history.trades[-1].time_ns // _NS_PER_MS
             publisher.broadcast(
-                f"{prefix}@avgPrice", _encode(AveragePriceEvent("avgPrice", time_ms, text.symbol, "5m", price, last_ms))
+                f"{prefix}@avgPrice", _encode(AveragePriceEvent("avgPrice", self._stamp_ms, text.symbol, "5m", price, last_ms))
             )
 
     def _market_tickers(self, time_ms: int) -> None:
@@ -180,14 +181,14 @@ class StatisticsStreams:
             return
         publisher = self._publisher
         if publisher.has_readers("!miniTicker@arr"):
-            minis = [_mini_event(self._day_ticker(text, time_ms), time_ms) for text in changed]
+            minis = [_mini_event(self._day_ticker(text, time_ms), self._stamp_ms) for text in changed]
             publisher.broadcast("!miniTicker@arr", _encode(minis))
         if publisher.has_readers("!ticker@arr"):
-            days = [_day_event(self._day_ticker(text, time_ms), time_ms) for text in changed]
+            days = [_day_event(self._day_ticker(text, time_ms), self._stamp_ms) for text in changed]
             publisher.broadcast("!ticker@arr", _encode(days))
         for name, length_ms in WINDOWS.items():
             if publisher.has_readers(f"!ticker_{name}@arr"):
-                rolling = [_rolling_event(self._rolling_ticker(text, time_ms, length_ms), time_ms, name) for text in changed]
+                rolling = [_rolling_event(self._rolling_ticker(text, time_ms, length_ms), self._stamp_ms, name) for text in changed]
                 publisher.broadcast(f"!ticker_{name}@arr", _encode(rolling))
 
     def _day_ticker(self, text: SymbolTexts, time_ms: int) -> DayTicker:

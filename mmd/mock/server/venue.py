@@ -78,6 +78,7 @@ class Venue:
         self._market = market_factory(self._context)
         self.streams = MarketStreams(engine, self.texts, self.histories)
         self._context.streams = lambda: self.streams
+        self._context.on_recorded_trade = self._record_trade
         self.listen_keys = ListenKeys(self.user_data, self.server_ms, self.streams.broadcast)
 
     def server_ms(self) -> int:
@@ -113,8 +114,9 @@ class Venue:
         return symbols
 
     def last_ticks(self, symbol: str) -> int:
-        """Price of the last trade in ticks, 0 before the first."""
-        return self.engine.last_price_ticks(symbol)
+        """Price of the last public trade in ticks, 0 before the first."""
+        trades = self.histories[symbol].trades
+        return trades[-1].price_ticks if trades else self.engine.last_price_ticks(symbol)
 
     def depth(self, symbol: str, limit: int) -> tuple[int, list[Level], list[Level]]:
         """Update id and up to `limit` bids and asks, best first, as the public sees them."""
@@ -179,8 +181,8 @@ class Venue:
                     self._account_updates[event.account] = event.time_ns
         if concerns_accounts:
             self._store.record(self.engine, events)
-        aggregates = self.histories[symbol].add(prints) if prints else []
         if self._context.streams_from_engine:
+            aggregates = self.histories[symbol].add(prints) if prints else []
             self.streams.on_operation(time_ns + self.faults.stamp_offset_ns, symbol, prints, aggregates)
         if concerns_accounts:
             self.user_data.on_operation(events)
@@ -204,14 +206,19 @@ class Venue:
             return now_ns
         return self._started_ns + int((now_ns - self._started_ns) * self._speed)
 
+    def _record_trade(self, trade: TradePrint) -> None:
+        self.histories[trade.symbol].add((trade,))
+
     def _beat(self, time_ns: int) -> None:
-        if not self._context.streams_from_engine:
-            return
+        from_engine = self._context.streams_from_engine
         stamp_ns = time_ns + self.faults.stamp_offset_ns
-        self.streams.fast_beat(stamp_ns)
+        if from_engine:
+            self.streams.fast_beat(stamp_ns)
         if time_ns >= self._next_slow_ns:
             self._next_slow_ns = time_ns - time_ns % self._slow_ns + self._slow_ns
-            self.streams.slow_beat(stamp_ns)
+            if from_engine:
+                self.streams.slow_beat(stamp_ns)
+            self.streams.statistics_beat(time_ns, stamp_ns)
 
     def _broadcast(self, stream: str, frame: bytes) -> None:
         self.streams.broadcast(stream, frame)

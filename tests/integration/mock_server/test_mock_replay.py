@@ -65,6 +65,14 @@ async def test_recorded_frames_go_out_as_they_were_to_whoever_reads_their_kind(t
         assert depth["lastUpdateId"] == 4
         assert depth["bids"] == [["100.00000000", "3.00000000"], ["99.90000000", "1.50000000"]]
         assert depth["asks"] == [["100.20000000", "2.00000000"]]
+        recorded = [msgspec.json.decode(frame)["data"] for frame in frames if b'"trade"' in frame]
+        async with session.get(f"{exchange.rest_url}/api/v3/trades?symbol=BTCUSDT") as reply:
+            trades = await reply.json()
+        assert [(each["id"], float(each["price"]), each["isBuyerMaker"]) for each in trades] == [
+            (each["t"], float(each["p"]), each["m"]) for each in recorded
+        ]
+        async with session.get(f"{exchange.rest_url}/api/v3/klines?symbol=BTCUSDT&interval=1h") as reply:
+            assert sum(row[8] for row in await reply.json()) == len(recorded)
         async with session.get(f"{exchange.rest_url}/api/v3/exchangeInfo") as reply:
             listed = (await reply.json())["symbols"]
         filters = {each["filterType"]: each for each in listed[0]["filters"]}
