@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench docs lock clean
+.PHONY: help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,10 @@ format: setup-dev ## let ruff rewrite what it can
 
 bench: setup ## per stage and whole path, as ratios to references measured in the same run
 	@$(BIN)/mmd bench $(ARGS)
+
+bench-docs: setup ## measure, and write evidence and the table in docs/explanation/performance.md from it (wants a quiet machine)
+	@evidence=docs/evidence/bench-$$(date -I).json; $(BIN)/mmd bench --write $$evidence && \
+	$(BIN)/python -m mmd.benchmark.table docs/explanation/performance.md $$evidence
 
 docs: setup ## write the tables that are generated from the code
 	@$(BIN)/python -m mmd.daemon.reference docs/reference

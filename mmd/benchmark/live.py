@@ -16,22 +16,38 @@ import msgspec
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from mmd.benchmark.frames import SYMBOL, simulated_frames
+from mmd.benchmark.frames import SYMBOL, Frames, simulated_frames
 from mmd.benchmark.session import HotSession, nowhere
+from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.latency import LatencyHistogram, Percentiles
+from mmd.daemon.settings import ProcessSettings
+from mmd.daemon.shadow_tick import ShadowTicks
+from mmd.exchanges.binance.rehearsal import BinanceWireRehearsal
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
+from mmd.quoting.settings import QuotingSettings
 
 DONE = b"done "
 WARM_SECONDS = 20.0
+ROUNDS = 4
+ECHO = b"x" * 470
+"""As long as a signed replacement: what the echo answers with, so that both references write as much at first."""
 
 
-class LiveFigures(msgspec.Struct, frozen=True):
+class WayFigures(msgspec.Struct, frozen=True):
     """Latencies in microseconds, as the peer saw them (`echo`, `wire_to_wire`) and as we did (`tick_to_quote`)."""
 
     echo: Percentiles
     wire_to_wire: Percentiles
     tick_to_quote: Percentiles
+    unanswered: int
+
+
+class LiveFigures(msgspec.Struct, frozen=True):
+    """The loop `sleeping` between ticks, as it does by default, or `polling` (`process.busy_poll`): echo and orders alike."""
+
+    sleeping: WayFigures
+    polling: WayFigures
     messages_per_second: float
 
 
@@ -67,30 +83,38 @@ def measure(bundle: Bundle | None, ticks: int, rate: float, flood: int) -> LiveF
 
 
 async def _measure(url: str, bundle: Bundle | None, ticks: int, rate: float, flood: int) -> LiveFigures:
+    frames = simulated_frames(WARM_SECONDS)
     gc.collect()
     gc.disable()
     try:
-        echo = await _run(url, f"echo {ticks} {rate}", lambda transport, message: transport.send(WSMsgType.TEXT, message[:300]))
-        session = _session(bundle)
-        inside = LatencyHistogram()
-
-        def trade(transport: WSTransport, message: bytes) -> None:
-            begin = perf_counter_ns()
-            receive_ns = time.time_ns()
-            session.tick(receive_ns, message, lambda request: transport.send(WSMsgType.TEXT, request))
-            taken = perf_counter_ns() - begin
-            if session.settle(receive_ns):
-                inside.record(taken)
-
-        ours = await _run(url, f"order {ticks} {rate}", trade)
-        return LiveFigures(
-            echo=msgspec.convert(echo["latency"], Percentiles),
-            wire_to_wire=msgspec.convert(ours["latency"], Percentiles),
-            tick_to_quote=inside.percentiles(),
-            messages_per_second=await _flood(url, flood),
-        )
+        sleeping = await _there_and_back(url, frames, bundle, ticks, rate, "")
+        busy_poll = BusyPoll()
+        busy_poll.start()
+        polling = await _there_and_back(url, frames, bundle, ticks, rate, "-polling")
+        busy_poll.stop()
+        return LiveFigures(sleeping, polling, await _flood(url, frames, flood))
     finally:
         gc.enable()
+
+
+async def _there_and_back(url: str, frames: Frames, bundle: Bundle | None, ticks: int, rate: float, way: str) -> WayFigures:
+    inside = LatencyHistogram()
+    unanswered = 0
+    # By turns, so that whatever else the machine does falls on both.
+    for _ in range(ROUNDS):
+        session = _Session(frames, bundle)
+        wanted = f"{ticks // ROUNDS} {session.bid_ticks} {rate}"
+        echo = await _run(url, f"echo{way} {wanted}", _echo)
+        session.shadow_ticks.start()
+        ours = await _run(url, f"order{way} {wanted}", session.trade(inside))
+        session.shadow_ticks.stop()
+        unanswered += ours["unanswered"]
+    heard, answered = (msgspec.convert(figures["latency"], Percentiles) for figures in (echo, ours))
+    return WayFigures(heard, answered, inside.percentiles(), unanswered)
+
+
+def _echo(transport: WSTransport, _message: bytes) -> None:
+    transport.send(WSMsgType.TEXT, ECHO)
 
 
 async def _run(url: str, wish: str, on_frame: Callable[[WSTransport, bytes], None]) -> dict[str, Any]:
@@ -101,10 +125,10 @@ async def _run(url: str, wish: str, on_frame: Callable[[WSTransport, bytes], Non
     return figures
 
 
-async def _flood(url: str, count: int) -> float:
+async def _flood(url: str, frames: Frames, count: int) -> float:
     """Messages a second on one core through decoder, book and features, without quotes."""
-    session = _session(None)
-    decode, on_event = session.decode, session.trader.on_event
+    session = _Session(frames, None)
+    decode, on_event = session.hot.decode, session.hot.trader.on_event
     times = [0, 0]
 
     def take(_transport: WSTransport, message: bytes) -> None:
@@ -115,21 +139,54 @@ async def _flood(url: str, count: int) -> float:
             on_event(event)
         times[1] = perf_counter_ns()
 
-    await _run(url, f"flood {count}", take)
+    await _run(url, f"flood {count} {session.bid_ticks}", take)
     return count / ((times[1] - times[0]) / 1e9)
 
 
-def _session(bundle: Bundle | None) -> HotSession:
-    """A session that has seen some seconds of market, ending now, so that features are warm and the book stands."""
-    frames = simulated_frames(WARM_SECONDS)
-    shift = time.time_ns() - frames.frames[-1][0]
-    snapshot = msgspec.structs.replace(frames.snapshot, receive_ns=frames.snapshot.receive_ns + shift)
-    predictors = {} if bundle is None else {SYMBOL: QuotePredictor(bundle)}
-    session = HotSession(snapshot, {SYMBOL: frames.instrument}, bundle, predictors)
-    for receive_ns, frame in frames.frames:
-        session.tick(receive_ns + shift, frame, nowhere)
-        session.settle(receive_ns + shift)
-    return session
+class _Session:
+    """A session that has seen some seconds of market, ending now, so that features are warm and the book stands.
+
+    With the daemon's shadow ticks at their default, which a feed of this rate leaves no room for.
+    """
+
+    def __init__(self, frames: Frames, bundle: Bundle | None) -> None:
+        shift = time.time_ns() - frames.frames[-1][0]
+        snapshot = msgspec.structs.replace(frames.snapshot, receive_ns=frames.snapshot.receive_ns + shift)
+        predictors = {} if bundle is None else {SYMBOL: QuotePredictor(bundle)}
+        self.hot = HotSession(snapshot, {SYMBOL: frames.instrument}, bundle, predictors)
+        self._last_ns = 0
+        self.shadow_ticks = ShadowTicks(
+            self.hot.trader.desks,
+            BinanceWireRehearsal({SYMBOL: frames.instrument}, recv_window_ms=1500),
+            QuotingSettings(strategy="avellaneda-stoikov" if bundle is None else "neural"),
+            bundle,
+            predictors,
+            interval_seconds=ProcessSettings().shadow_tick_ms / 1000,
+            clock_ns=time.time_ns,
+            last_batch_ns=lambda: self._last_ns,
+        )
+        for receive_ns, frame in frames.frames:
+            self.hot.tick(receive_ns + shift, frame, nowhere)
+            self.hot.settle(receive_ns + shift)
+
+    @property
+    def bid_ticks(self) -> int:
+        """Where the market stands, and ticks should go on."""
+        return self.hot.trader.desks[SYMBOL].book.bid_ticks
+
+    def trade(self, inside: LatencyHistogram) -> Callable[[WSTransport, bytes], None]:
+        """What the frame callback does; `inside` is given the time of each tick that sent something."""
+        tick, settle = self.hot.tick, self.hot.settle
+
+        def trade(transport: WSTransport, message: bytes) -> None:
+            begin = perf_counter_ns()
+            self._last_ns = receive_ns = time.time_ns()
+            tick(receive_ns, message, lambda request: transport.send(WSMsgType.TEXT, request))
+            taken = perf_counter_ns() - begin
+            if settle(receive_ns):
+                inside.record(taken)
+
+        return trade
 
 
 @contextmanager

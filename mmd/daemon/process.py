@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from mmd.daemon.bundles import load_networks
+from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.control import ControlServer
@@ -166,6 +167,10 @@ class Daemon:
         self._start_pulse(on_report)
         self._collection.start(self._started_ns)
         self._undo.callback(self._collection.stop)
+        if settings.process.busy_poll:
+            busy_poll = BusyPoll()
+            busy_poll.start()
+            self._undo.callback(busy_poll.stop)
         self._loop.set_exception_handler(self._on_loop_error)
         self._undo.callback(self._loop.set_exception_handler, None)
         if halt is not None and halt.halted:

@@ -64,7 +64,7 @@ class OrderIndex:
         for listing in (self._open, self._unbooked, self._finished, self.side(order.symbol, order.side).open):
             if listing.pop(order.client_order_id, None) is not None:
                 listing[client_order_id] = order
-        order.former_client_order_ids.append(order.client_order_id)
+        order.former_client_order_ids += (order.client_order_id,)
         order.client_order_id = client_order_id
         self._by_client_id[client_order_id] = order
 

@@ -33,8 +33,8 @@ class TrackedOrder(msgspec.Struct, eq=False, gc=False):
     exchange_order_id: int = 0
     filled_lots: int = 0
     booked_lots: int = 0
-    booked_trade_ids: set[int] = msgspec.field(default_factory=set)
-    former_client_order_ids: list[str] = msgspec.field(default_factory=list)
+    booked_trade_ids: frozenset[int] = frozenset()
+    former_client_order_ids: tuple[str, ...] = ()
     acknowledged: bool = False
     """The venue has shown at least once that it knows this order."""
     adopted: bool = False

@@ -77,6 +77,7 @@ class OrderTracker:
         self._index = OrderIndex(settings.terminal_orders_kept)
         self.side = self._index.side
         """Orders of a symbol and side that can still trade, and their lots at risk: an object that stays up to date, to be read."""
+        self._first_backoff_ns = settings.backoff_ns(1)
         self._channel_up = True
         self._clock_offset_ns: int | None = None
         self.unmatched = 0
@@ -182,11 +183,16 @@ class OrderTracker:
         self._begin_cancel(self._known(command.client_order_id), command.decided_ns)
 
     def _begin_cancel(self, order: TrackedOrder, now_ns: int) -> None:
-        self._apply(order, SEND_CANCEL, now_ns)
+        state = transition(order.state, SEND_CANCEL)
+        if state is not order.state:
+            # It can trade before and after, as much: no total of the index moves.
+            order.state = state
+            order.changed_ns = now_ns
+            order.not_founds = order.amend_not_founds = 0
         order.wants_cancel = True
         order.request_ns = now_ns
-        order.cancels_sent += 1
-        order.next_cancel_ns = now_ns + self._settings.backoff_ns(order.cancels_sent)
+        order.cancels_sent = sent = order.cancels_sent + 1
+        order.next_cancel_ns = now_ns + (self._first_backoff_ns if sent == 1 else self._settings.backoff_ns(sent))
 
     def _replace(self, command: ReplaceOrder) -> None:
         old = self._known(command.cancel_client_order_id)
@@ -390,7 +396,7 @@ class OrderTracker:
             return
         if event.trade_id in order.booked_trade_ids:
             return
-        order.booked_trade_ids.add(event.trade_id)
+        order.booked_trade_ids |= {event.trade_id}
         order.booked_lots += event.lots
         self._acknowledge(order, event.exchange_order_id)
         whole = order.booked_lots >= order.lots
@@ -459,7 +465,7 @@ class OrderTracker:
         order.lots = lots
 
     def _drop_amend(self, order: TrackedOrder) -> None:
-        order.former_client_order_ids.append(order.amend_client_order_id)
+        order.former_client_order_ids += (order.amend_client_order_id,)
         order.amend_client_order_id = ""
 
     def _apply(self, order: TrackedOrder, trigger: OrderTrigger, now_ns: int) -> None:

@@ -119,26 +119,45 @@ class PreTradeChecks:
         return reason
 
     def _full(self, view: RiskView, side: Side, price_ticks: int, lots: int) -> DenialReason | None:
+        """All checks in their order, without a call between them: every order waits for this."""
         if view.halted:
             return DenialReason.HALTED
         if not view.mode_allows:
             return DenialReason.MODE
-        reason = self._order_itself(view, price_ticks, lots) or self._exposure(view, side, price_ticks, lots)
+        known = self._instruments.get(view.symbol)
+        if known is None or not known.min_price_ticks <= price_ticks <= known.max_price_ticks:
+            return DenialReason.INSTRUMENT
+        notional_atoms = price_ticks * lots * known.notional_atoms
+        if not known.min_lots <= lots <= known.max_lots or notional_atoms < known.min_notional_atoms:
+            return DenialReason.INSTRUMENT
+        bid_ticks, ask_ticks = view.bid_ticks, view.ask_ticks
+        # Written so that None, zero, NaN, infinity and a crossed touch all fail.
+        if bid_ticks is None or ask_ticks is None or not 0 < bid_ticks < ask_ticks < _NO_PRICE:
+            return DenialReason.PRICE_COLLAR
+        price_x2, mid_x2 = 2 * price_ticks, bid_ticks + ask_ticks
+        if not abs(price_x2 - mid_x2) * _BPS_SCALE <= self._collar * mid_x2:
+            return DenialReason.PRICE_COLLAR
+        if notional_atoms > self._max_order_atoms:
+            return DenialReason.FAT_FINGER
+        reason = self._exposure(view, known, side, price_x2 if price_x2 > mid_x2 else mid_x2, lots)
         if reason is not None:
             return reason
         if view.loss_used_atoms >= self._max_loss_atoms:
             return DenialReason.LOSS_BUDGET
         if view.drawdown_atoms >= self._max_drawdown_atoms:
             return DenialReason.DRAWDOWN
-        if not self._order_rate.allows(view.now_ns):
+        order_rate, now_ns = self._order_rate, view.now_ns
+        if not order_rate.allows(now_ns):
             return DenialReason.ORDER_RATE
-        if not self._order_rate.venue_allows(view.now_ns):
+        if not order_rate.venue_allows(now_ns):
             return DenialReason.UNFILLED_ORDERS
         if view.open_orders >= self._max_open_orders:
             return DenialReason.OPEN_ORDERS
-        reason = self._freshness(view)
-        if reason is not None:
-            return reason
+        # What is not known is too old.
+        if view.data_age_ns is None or not view.data_age_ns <= self._max_data_age_ns:
+            return DenialReason.DATA_AGE
+        if view.feed_lag_ns is None or not view.feed_lag_ns <= self._max_feed_lag_ns:
+            return DenialReason.FEED_LAG
         if side is BUY:
             meets_own = 0 < view.own_best_ask_ticks <= price_ticks
         else:
@@ -181,25 +200,20 @@ class PreTradeChecks:
             return DenialReason.PRICE_COLLAR
         return DenialReason.FAT_FINGER if notional_atoms > self._max_order_atoms else None
 
-    def _exposure(self, view: RiskView, side: Side, price_ticks: int, lots: int) -> DenialReason | None:
-        """Position and gross exposure, valued at the mid or the order's price, whichever is higher."""
-        known = self._instruments[view.symbol]
-        price_x2, mid_x2 = 2 * price_ticks, (view.bid_ticks or 0) + (view.ask_ticks or 0)
-        if mid_x2 > price_x2:
-            price_x2 = mid_x2
+    def _exposure(self, view: RiskView, known: _InstrumentLimits, side: Side, price_x2: int, lots: int) -> DenialReason | None:
+        """Position and gross exposure, valued at `price_x2`: twice the mid or the order's price, whichever is higher."""
         position, lot_atoms = view.position_atoms, known.lot_atoms
-        buys = view.buy_at_risk_lots * lot_atoms
-        sells = view.sell_at_risk_lots * lot_atoms
-        before = _worst_case(position, buys, sells)
+        # The largest position, long or short, that could come of what is at risk by now.
+        long = position + view.buy_at_risk_lots * lot_atoms
+        short = view.sell_at_risk_lots * lot_atoms - position
+        before = _larger(long, short)
         if side is BUY:
-            buys += lots * lot_atoms
-            side_worst = position + buys
+            side_worst = long = long + lots * lot_atoms
         else:
-            sells += lots * lot_atoms
-            side_worst = sells - position
+            side_worst = short = short + lots * lot_atoms
         if side_worst * price_x2 > known.position_bound:
             return DenialReason.POSITION
-        after = _worst_case(position, buys, sells)
+        after = _larger(long, short)
         # An order that does not grow the worst case may pass above the limit too: it is the way back.
         if after > before and view.other_exposure_atoms + _quote_atoms(known, after, price_x2) > self._max_gross_atoms:
             return DenialReason.GROSS_EXPOSURE
@@ -216,12 +230,16 @@ class PreTradeChecks:
 
 def _worst_case(position_atoms: int, buy_atoms: int, sell_atoms: int) -> int:
     """The largest position, long or short, that could come of it: one side fills wholly and the other not at all."""
-    long, short = position_atoms + buy_atoms, position_atoms - sell_atoms
-    if long < 0:
-        long = -long
-    if short < 0:
-        short = -short
-    return long if long > short else short
+    return _larger(position_atoms + buy_atoms, sell_atoms - position_atoms)
+
+
+def _larger(long_atoms: int, short_atoms: int) -> int:
+    """In size."""
+    if long_atoms < 0:
+        long_atoms = -long_atoms
+    if short_atoms < 0:
+        short_atoms = -short_atoms
+    return long_atoms if long_atoms > short_atoms else short_atoms
 
 
 def _quote_atoms(known: _InstrumentLimits, base_atoms: int, price_x2: int) -> int:
