@@ -420,7 +420,14 @@ class OrderTracker:
             order.clock_offset_ns = event.offset_ns if known is None else max(known, event.offset_ns)
 
     def _on_report(self, event: ReconciliationReport) -> None:
-        listed = {id(order) for order in (self._on_update(update) for update in event.open_orders) if order is not None}
+        listed: set[int] = set()
+        for update in event.open_orders:
+            order = self._match(update)
+            # What was asked for before a modification was sent cannot tell whether that arrived.
+            if order is None or not order.modify_price_ticks or order.request_ns < event.requested_ns:
+                order = self._on_update(update)
+            if order is not None:
+                listed.add(id(order))
         for order in self._index.all_open():
             if id(order) not in listed and order.sent_ns < event.requested_ns:
                 self._apply(order, OrderTrigger.UNLISTED, event.receive_ns)

@@ -14,6 +14,7 @@ from mmd.types.orders import (
     CancelOrder,
     ClockSync,
     Fill,
+    ModifyOrder,
     OrderChannelStatus,
     OutcomeUnknown,
     PlaceOrder,
@@ -47,7 +48,7 @@ class Story:
             self.delivered.add(event.trade_id)
         self.tracker.on_event(event)
 
-    def send(self, command: PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder) -> None:
+    def send(self, command: PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder) -> None:
         self.tracker.on_sent(command)
         self.venue.in_flight.append((command.decided_ns // MS + self.offset_ms, command))
 
@@ -68,6 +69,8 @@ class Story:
         elif kind == "amend" and order and order.is_settled and order.lots > 1:
             name = tracker.next_client_order_id()
             self.send(AmendOrder(now, order.client_order_id, name, SYMBOL, max(1, min(lots, order.lots - 1))))
+        elif kind == "modify" and order and order.is_settled and not order.amend_refused:
+            self.send(ModifyOrder(now, order.client_order_id, SYMBOL, order.side, 98 + index, order.booked_lots + lots))
         elif kind == "arrive" and venue.in_flight:
             venue.process(index)
         elif kind == "lose_request" and venue.in_flight:
@@ -137,7 +140,7 @@ class Story:
 
 ALWAYS = ("place", "arrive", "reply", "stream", "wait")
 SOMETIMES = (
-    *("cancel", "replace", "amend", "match", "lose_request", "lose_reply", "give_up"),
+    *("cancel", "replace", "amend", "modify", "modify", "match", "lose_request", "lose_reply", "give_up"),
     *("disconnect", "connect", "take_report", "read_report", "clock"),
 )
 

@@ -11,6 +11,7 @@ from mmd.types.orders import (
     CancelOrder,
     CancelRejected,
     Fill,
+    ModifyOrder,
     OrderAccepted,
     OrderNotFound,
     OrderRejected,
@@ -27,7 +28,7 @@ SYMBOL = "BTCUSDT"
 MS = 1_000_000
 RECEIVE_WINDOW_MS = 2_000
 
-Command = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | QueryOrder
+Command = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder
 
 
 @dataclass
@@ -91,6 +92,8 @@ class UnreliableVenue:
                 self._replace(command)
             case AmendOrder():
                 self._amend(command)
+            case ModifyOrder():
+                self._modify(command)
             case QueryOrder():
                 order = self.find(command.client_order_id)
                 if order is None:
@@ -103,7 +106,7 @@ class UnreliableVenue:
             self.replies.append(OutcomeUnknown(0, SYMBOL, command.client_order_id, message))
         if isinstance(command, ReplaceOrder):
             self.replies.append(CancelRejected(0, SYMBOL, command.cancel_client_order_id, code, message))
-        if isinstance(command, CancelOrder | AmendOrder):
+        if isinstance(command, CancelOrder | AmendOrder | ModifyOrder):
             self.replies.append(CancelRejected(0, SYMBOL, command.client_order_id, code, message))
         if isinstance(command, PlaceOrder | ReplaceOrder):
             self.replies.append(OrderRejected(0, SYMBOL, command.client_order_id, code, message))
@@ -144,6 +147,18 @@ class UnreliableVenue:
         self.stream.append(self.update(order, replaced=former))
         self.replies.append(self.update(order, replaced=former))
 
+    def _modify(self, command: ModifyOrder) -> None:
+        order = self.find(command.client_order_id, is_open=True)
+        if order is None or (order.price, order.lots) == (command.price_ticks, command.lots):
+            self._refuse(command, -2013 if order is None else -5027, "not modified")
+            return
+        if command.lots <= order.filled:
+            order.status = OrderStatus.CANCELED
+        else:
+            order.price, order.lots = command.price_ticks, command.lots
+        self.stream.append(self.update(order))
+        self.replies.append(self.update(order))
+
     # ---- what it does and says of its own accord
 
     def match(self, index: int, lots: int) -> None:
@@ -175,6 +190,13 @@ class UnreliableVenue:
             replaced,
         )
 
+    def _modifications(self, order: Resting) -> list[ModifyOrder]:
+        return [
+            command
+            for stamp_ms, command in self.in_flight
+            if isinstance(command, ModifyOrder) and command.client_order_id == order.name and self.can_still_arrive(stamp_ms)
+        ]
+
     def report(self) -> ReconciliationReport:
         """The account as it is now."""
         listed = tuple(self.update(order) for order in self.orders if order.status.is_open)
@@ -184,8 +206,9 @@ class UnreliableVenue:
         """Lots on a side that may yet change our position, of which the fills in `delivered` are booked."""
         at_risk = 0
         for order in self.orders:
-            if order.side is side:
-                at_risk += order.remaining
+            if order.side is side and order.status.is_open:
+                largest = max([order.lots, *(each.lots for each in self._modifications(order))])
+                at_risk += largest - order.filled
         at_risk += sum(trade.lots for trade in self.trades if trade.side is side and trade.trade_id not in delivered)
         for stamp_ms, command in self.in_flight:
             places = isinstance(command, PlaceOrder | ReplaceOrder)

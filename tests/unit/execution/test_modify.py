@@ -38,6 +38,22 @@ def test_in_flight_the_worse_of_old_and_new_counts_and_then_the_new(price: int, 
     assert order.is_settled
 
 
+def test_a_list_from_before_a_modification_does_not_prove_it_done() -> None:
+    """There and back again: what the order was before the first modification is what the second asks for."""
+    desk = Desk()
+    order = desk.place(Side.BUY, 100, 10)
+    listed = OrderUpdate(desk.now, SYMBOL, order.client_order_id, 77, Side.BUY, 100, 10, 0, OrderStatus.NEW, desk.now)
+    requested_ns = desk.now
+    desk.now += MS
+    modify(desk, order, 101, 14)
+    say(desk, order, 101, 14)
+    modify(desk, order, 100, 10)
+    desk.report(listed, requested_ns=requested_ns)
+    assert (order.state, desk.at_risk()) == (OrderState.PENDING_AMEND, 14)
+    say(desk, order, 100, 10)
+    assert (order.state, desk.at_risk()) == (OrderState.LIVE, 10)
+
+
 def test_a_sell_counts_at_the_lower_price() -> None:
     desk = Desk()
     order = desk.place(Side.SELL, 100, 10)
