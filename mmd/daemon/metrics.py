@@ -98,6 +98,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_realised_pnl_quote", "gauge", "Realised part of it, before fees.", ("symbol",)),
     Metric("mmd_unrealised_pnl_quote", "gauge", "Unrealised part of it.", ("symbol",)),
     Metric("mmd_fees_quote", "gauge", "Fees paid (rebates negative), quote units.", ("symbol",)),
+    Metric("mmd_funding_rate_ratio", "gauge", "Coming funding rate of a perpetual, a fraction of the position.", ("symbol",)),
+    Metric("mmd_mark_price", "gauge", "The venue's mark price of a perpetual, quote units.", ("symbol",)),
     Metric("mmd_funding_quote", "gauge", "Funding received for perpetual positions (paid: negative), quote units.", ("symbol",)),
     Metric("mmd_markout_bps", "gauge", "Mean markout of our fills, bps, positive is good.", ("symbol", "horizon")),
     Metric("mmd_feature_value", "gauge", "Newest value of a feature.", ("symbol", "feature")),
@@ -306,6 +308,9 @@ def _symbol(families: Families, line: SymbolReport) -> None:
     ):
         for label, number in values.items():
             _put(families, name, number, line.symbol, label)
+    for name, known in (("mmd_funding_rate_ratio", line.funding_rate), ("mmd_mark_price", line.mark)):
+        if known is not None:
+            _put(families, name, known, line.symbol)
     _quote(families, line)
 
 

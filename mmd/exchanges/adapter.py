@@ -13,7 +13,7 @@ from mmd.exchanges.capabilities import Capabilities
 from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
-from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, TouchUpdate
+from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, MarkPrice, TouchUpdate
 from mmd.types.orders import (
     AmendOrder,
     BalanceReport,
@@ -46,7 +46,7 @@ from mmd.types.orders import (
 
 ENTRY_POINT_GROUP = "mmd.exchanges"
 
-MarketEvent = DepthUpdate | DepthSnapshot | TouchUpdate | MarketTrade | FeedStatus | BatchEnd | FeedAnnouncement
+MarketEvent = DepthUpdate | DepthSnapshot | TouchUpdate | MarketTrade | MarkPrice | FeedStatus | BatchEnd | FeedAnnouncement
 OrderEvent = (
     OrderAccepted
     | OrderRejected

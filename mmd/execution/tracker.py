@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mmd.execution import modification
 from mmd.execution.client_order_ids import ClientOrderIds
 from mmd.execution.order_index import OrderIndex
 from mmd.execution.order_state import OrderState, OrderStateError, OrderTrigger, transition
@@ -217,12 +218,7 @@ class OrderTracker:
         if command.lots <= 0 or command.price_ticks <= 0 or command.side is not order.side:
             raise OrderStateError(f"{order!r}: cannot be modified by {command}")
         self._apply(order, OrderTrigger.SEND_AMEND, command.decided_ns)
-        order.unmodified = (order.price_ticks, order.lots)
-        order.modify_price_ticks, order.modify_lots = command.price_ticks, command.lots
-        order.request_ns = command.decided_ns
-        keener = max if order.side is Side.BUY else min
-        order.price_ticks = keener(order.price_ticks, command.price_ticks)
-        order.lots = max(order.lots, command.lots)
+        modification.begin(order, command)
         self._index.refresh(order)
 
     def _query(self, command: QueryOrder) -> None:
@@ -305,8 +301,7 @@ class OrderTracker:
         if order.state is OrderState.PENDING_AMEND:
             order.amend_refused = True
             if order.modify_price_ticks:
-                order.price_ticks, order.lots = order.unmodified
-                order.modify_price_ticks = 0
+                modification.take_back(order)
             else:
                 self._drop_amend(order)
         self._apply(order, OrderTrigger.CANCEL_REJECTED, event.receive_ns)
@@ -346,7 +341,7 @@ class OrderTracker:
         name = event.client_order_id
         if not name or name == order.client_order_id:
             if order.modify_price_ticks:
-                return self._take_modified(order, event)
+                return modification.settle(order, event)
             order.lots = max(order.lots, event.lots)
             return OrderTrigger.OPEN
         renamed = event.replaced_client_order_id == order.client_order_id or self._index.find(name) is None
@@ -355,15 +350,6 @@ class OrderTracker:
             return OrderTrigger.AMENDED
         # Said of it under a name that it has laid down since.
         return OrderTrigger.OPEN
-
-    def _take_modified(self, order: TrackedOrder, event: OrderUpdate) -> OrderTrigger:
-        """Shown open while a modification is in doubt: done if it shows the new price and quantity. Else that may still come, and
-        the worse of both goes on counting."""
-        if (event.price_ticks, event.lots) != (order.modify_price_ticks, order.modify_lots):
-            return OrderTrigger.OPEN
-        order.price_ticks, order.lots = event.price_ticks, event.lots
-        order.modify_price_ticks = 0
-        return OrderTrigger.AMENDED
 
     def _on_not_found(self, event: OrderNotFound) -> None:
         order = self._index.find(event.client_order_id)

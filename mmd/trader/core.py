@@ -48,6 +48,7 @@ from mmd.types.market import (
     FeedState,
     FeedStatus,
     MarketTrade,
+    MarkPrice,
     TouchUpdate,
 )
 from mmd.types.orders import (
@@ -159,6 +160,7 @@ class Trader:
             RateLimited: self._on_rate_limited,
             ClockSync: self._on_clock,
             InstrumentsLoaded: self._ignore,
+            MarkPrice: self._on_mark_price,
             HaltRequest: self._on_halt,
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
@@ -212,6 +214,11 @@ class Trader:
             desk.on_depth_snapshot(event)
         elif event.symbol in self.watched:
             self._on_watched(event)
+
+    def _on_mark_price(self, event: MarkPrice) -> None:
+        desk = self.desks.get(event.symbol)
+        if desk is not None:
+            desk.mark_price = event
 
     def _on_watched(self, event: TouchUpdate | DepthUpdate | DepthSnapshot | MarketTrade) -> None:
         self.now_ns = event.receive_ns

@@ -17,7 +17,7 @@ from mmd.trader.challenger import Challenger
 from mmd.trader.perception import Perception
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
-from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
+from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, MarkPrice, TouchUpdate
 from mmd.types.stages import Stage, StageTimer
 
 BOOK = Stage.BOOK
@@ -46,6 +46,7 @@ class SymbolDesk:
         "fills",
         "instrument",
         "ledger",
+        "mark_price",
         "perception",
         "position_cap_atoms",
         "quote",
@@ -98,6 +99,8 @@ class SymbolDesk:
         self.steps = 0
         self.quotes = 0
         self.fills = 0
+        self.mark_price: MarkPrice | None = None
+        """The newest of a perpetual, for reports alone."""
 
     def use(self, bundle: Bundle, predictor: QuotePredictor) -> None:
         """Quote with other networks from the next step on. What the gate counted and the book knows stays."""

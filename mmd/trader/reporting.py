@@ -71,7 +71,7 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
     tick = float(instrument.tick_size)
     unrealised = (desk.unrealised_atoms() or 0) / ATOMS_PER_UNIT
     realised, fees = ledger.realised_atoms / ATOMS_PER_UNIT, ledger.fees_quote_atoms / ATOMS_PER_UNIT
-    funding = ledger.funding_atoms / ATOMS_PER_UNIT
+    funding, mark = ledger.funding_atoms / ATOMS_PER_UNIT, desk.mark_price
     position = ledger.position_atoms / ATOMS_PER_UNIT
     markouts = trader.markouts.mean_bps(instrument.symbol)
     return SymbolReport(
@@ -88,6 +88,9 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         unrealised=unrealised,
         fees=fees,
         funding=funding,
+        mark=None if mark is None else mark.mark_ticks * tick,
+        funding_rate=None if mark is None else mark.funding_rate,
+        next_funding_ns=0 if mark is None else mark.next_funding_ns,
         pnl=realised + unrealised - fees + funding,
         fills=desk.fills,
         steps=desk.steps,

@@ -85,6 +85,17 @@ class MarketTrade(msgspec.Struct, frozen=True, gc=False):
     aggressor: Side
 
 
+class MarkPrice(msgspec.Struct, frozen=True, gc=False):
+    """The venue's mark of a perpetual, and what longs pay shorts of it at the next funding (a fraction; below zero: receive)."""
+
+    symbol: str
+    receive_ns: int
+    exchange_ns: int
+    mark_ticks: int
+    funding_rate: float
+    next_funding_ns: int
+
+
 class FeedState(Enum):
     """State of the market-data connection."""
 

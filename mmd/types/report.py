@@ -67,6 +67,11 @@ class SymbolReport(msgspec.Struct, frozen=True):
     """Population stability index by feature."""
     funding: float = 0.0
     """Received for holding the position (below zero: paid); part of `pnl`, not of `realised`."""
+    mark: float | None = None
+    """The venue's mark price of a perpetual."""
+    funding_rate: float | None = None
+    """What longs pay shorts at `next_funding_ns`, as a fraction of the position at the mark."""
+    next_funding_ns: int = 0
 
 
 class WatchedReport(msgspec.Struct, frozen=True):

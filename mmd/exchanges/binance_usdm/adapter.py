@@ -15,6 +15,7 @@ from mmd.exchanges.binance_usdm.dead_mans_switch import DeadMansSwitch
 from mmd.exchanges.binance_usdm.encode import UsdmRequestEncoder
 from mmd.exchanges.binance_usdm.exchange_info import perpetuals_of
 from mmd.exchanges.binance_usdm.funding_watch import FundingWatch
+from mmd.exchanges.binance_usdm.mark_prices import MarkPrices
 from mmd.exchanges.binance_usdm.order_channel import OrderChannel
 from mmd.exchanges.binance_usdm.order_entry import PART as ORDER_ENTRY
 from mmd.exchanges.binance_usdm.order_entry import UsdmOrderEntry
@@ -73,6 +74,7 @@ class BinanceUsdmAdapter(BinanceAdapter):
             heartbeat_seconds=options.heartbeat_seconds,
         )
         self._user_stream: UserStream | None = None
+        self._mark_prices: MarkPrices | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -102,8 +104,9 @@ class BinanceUsdmAdapter(BinanceAdapter):
     async def close(self) -> None:
         """Close every connection and end every task. The countdown goes on and cancels whatever is left."""
         await super().close()
-        if self._user_stream is not None:
-            await self._user_stream.close()
+        for channel in (self._user_stream, self._mark_prices):
+            if channel is not None:
+                await channel.close()
 
     async def _read_instruments(self) -> Mapping[str, Instrument]:
         return perpetuals_of(await self._rest.get(f"{API}/exchangeInfo"), self._streamed)
@@ -141,10 +144,13 @@ class BinanceUsdmAdapter(BinanceAdapter):
             channel=channel,
             on_funding=watch.notice,
         )
+        self._mark_prices = MarkPrices(settings, traded, surroundings, self._backoff())
         return order_entry, account
 
     def _start_services(self) -> None:
         assert self._user_stream is not None
+        assert self._mark_prices is not None
         self._tasks.start(self._user_stream.run(), "user data")
+        self._tasks.start(self._mark_prices.run(), "mark prices")
         self._tasks.start(self._user_stream.keep_key_alive(), "listen key")
         self._tasks.start(self.switch.run(), "dead-man's switch")

@@ -26,7 +26,8 @@ class UsdmOptions(AdapterOptions):
         default=1_800.0, gt=0, le=3_500, description="s between keep-alives of the user data stream's key, which lives an hour"
     )
     routed_streams: bool = Field(
-        default=True, description="whether streams lie under /public and /private, or all under one path as on older networks"
+        default=True,
+        description="whether streams lie under /public, /market and /private; older networks have one path",
     )
 
     @model_validator(mode="after")
@@ -75,6 +76,11 @@ class BinanceUsdmSettings(ExchangeSettings):
     def public_stream_url(self) -> str:
         """Base of the market streams, without /stream."""
         return f"{self.stream_url.rstrip('/')}{'/public' if self.usdm.routed_streams else ''}"
+
+    @property
+    def mark_stream_url(self) -> str:
+        """Base of the streams of mark prices, without /stream."""
+        return f"{self.stream_url.rstrip('/')}{'/market' if self.usdm.routed_streams else ''}"
 
     @property
     def private_stream_url(self) -> str:

@@ -122,6 +122,8 @@ async def test_it_quotes_both_sides_goes_short_pays_funding_and_leaves_nothing_o
         # Shorts are paid at a rate above zero; it is part of the PnL beside what was realised.
         assert line["funding"] > 0
         assert abs(line["pnl"] - (line["realised"] + line["unrealised"] - line["fees"] + line["funding"])) < 1e-9
+        marked = await daemon.until(lambda state: state["symbols"][0]["mark"] is not None)
+        assert marked["symbols"][0]["funding_rate"] == 0.0001
         assert f'mmd_funding_quote{{symbol="{SYMBOL}"}}' in await daemon.metrics()
         await daemon.until(both_sides)
         summary = await daemon.leave()

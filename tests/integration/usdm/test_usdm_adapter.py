@@ -9,7 +9,7 @@ import pytest
 
 from mmd.exchanges.adapter import AdapterError
 from mmd.types.instrument import atoms
-from mmd.types.market import Side
+from mmd.types.market import MarkPrice, Side
 from mmd.types.orders import (
     CancelOrder,
     CancelRejected,
@@ -135,6 +135,14 @@ async def test_funding_is_told_once_with_its_symbol_and_found_after_an_outage() 
         assert {paid.funding_id, room.venue.income[missed].funding_id} <= set(numbers)
         told = [event.funding_id for event in room.recorder.of(FundingPaid)]
         assert len(told) == len(set(told))
+
+
+async def test_marks_and_coming_funding_are_told() -> None:
+    async with usdm_room() as room:
+        await room.open()
+        mark = await room.recorder.wait_for(MarkPrice)
+        assert (mark.symbol, mark.mark_ticks, mark.funding_rate) == (SYMBOL, 600_050, 0.0001)
+        assert mark.next_funding_ns > mark.receive_ns
 
 
 async def test_hedge_mode_is_an_error_that_says_what_to_do() -> None:
