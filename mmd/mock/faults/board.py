@@ -92,7 +92,7 @@ class FaultBoard:
         if isinstance(fault, LastingFault):
             ends_ns = None if fault.seconds is None else now_ns + round(fault.seconds * NS_PER_SECOND)
             self._active[self._last_id] = ActiveFault(self._last_id, fault, ends_ns, self.seed)
-            if isinstance(fault, ClockOffset | RateLimitBan | Freeze):
+            if isinstance(fault, ClockOffset | Freeze):
                 self.injected[fault.kind] += 1
             self._sort()
         else:

@@ -45,6 +45,7 @@ def plan_request(
     ban = board.banned(channel, connection, now_ns)
     if ban is not None:
         status, until_ns = ban
+        board.injected["rate_limit_ban"] += 1
         text = BAN_TEXT.format(until=until_ns // 1_000_000) if status == 418 else TOO_MUCH_TEXT
         return RequestPlan(refusal=PlannedError(status, -1003, text, (until_ns - now_ns) / NS_PER_SECOND))
     if connection and connection in board.spared:
