@@ -18,7 +18,7 @@ from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.signing import signer_of
 from mmd.recording.feed import MARKET_WIRES
-from mmd.recording.instruments import SPOT
+from mmd.recording.instruments import SPOT, USD_M
 from mmd.types.instrument import Instrument, units
 
 PINGS = 7
@@ -126,10 +126,11 @@ async def _account(
         return
 
     async def ask(path: str, parameters: Mapping[str, str]) -> Any:
-        return msgspec.json.decode(await rest.get_signed(f"{api}/{path}", parameters, signer, time.time_ns() // 10**6 + offset_ms))
+        whole = path if path.startswith("/") else f"{api}/{path}"
+        return msgspec.json.decode(await rest.get_signed(whole, parameters, signer, time.time_ns() // 10**6 + offset_ms))
 
     try:
-        account = await ask("account", {})
+        account = await ask("account" if market == SPOT else "/fapi/v3/account", {})
     except VenueError as error:
         yield Finding("keys", "fail", f"refused: {error}", _REMEDIES.get(error.code, _KEY_REMEDY))
         return
@@ -144,10 +145,24 @@ async def _account(
         "" if may_trade else "let the key trade, at the venue",
     )
     quoted = [instruments[symbol] for symbol in settings.symbols if symbol in instruments]
+    if market == USD_M:
+        yield await _position_mode(ask)
     for finding in _balances(account, market, quoted):
         yield finding
     for instrument in quoted:
         yield await _fees(ask, account, market, instrument)
+
+
+async def _position_mode(ask: Any) -> Finding:
+    try:
+        hedged = bool((await ask("positionSide/dual", {}))["dualSidePosition"])
+    except (VenueError, KeyError, TypeError, msgspec.DecodeError) as error:
+        return Finding(
+            "mode", "warn", f"the position mode was not told ({type(error).__name__} {error})", "look it up at the venue"
+        )
+    if hedged:
+        return Finding("mode", "fail", "the account is in hedge mode", "close the positions and set one-way mode at the venue")
+    return Finding("mode", "ok", "the account is in one-way mode")
 
 
 def _balances(account: Mapping[str, Any], market: str, quoted: list[Instrument]) -> list[Finding]:

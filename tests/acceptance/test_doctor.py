@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("venue")) as system:
-        system.start_mock(keep_state=False)
+        system.start_mock("--futures", keep_state=False)
         yield system
 
 
@@ -135,3 +135,13 @@ def test_lines_for_people(venue: World, tmp_path: Path, monkeypatch: pytest.Monk
     assert "→" in done.output
     assert "fail venue" in done.output
     assert CliRunner().invoke(app, ["doctor", "--set", "nonsense"]).exit_code == 1
+
+
+def test_the_futures_of_the_same_exchange(venue: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = f"ws://127.0.0.1:{venue.mock_port}"
+    urls = {"exchange.stream_url": f"{base}/fstream", "exchange.websocket_api_url": f"{base}/ws-fapi/v1"}
+    code, findings = doctor(venue, tmp_path / "futures", monkeypatch, venue="binance-usdm", **urls)
+    assert code == 0, findings
+    assert findings["mode"][0]["detail"] == "the account is in one-way mode"
+    assert findings["balances"][0]["detail"] == "100000 USDT"
+    assert "maker 2" in findings["fees"][0]["detail"]
