@@ -12,6 +12,7 @@ from mmd.mock.engine_filters import (
 )
 from mmd.mock.server.arguments import RATE_LIMIT_PRESETS
 from mmd.mock.server.config import RateLimits
+from mmd.mock.server.listen_key_operations import LISTEN_KEY_OPERATIONS
 from mmd.mock.server.operation_tables import OPERATIONS
 from mmd.mock.server.operations import API_PREFIX, Operation
 from mmd.mock.server.stream_names import MARKET_STREAMS, SYMBOL_STREAMS
@@ -22,9 +23,8 @@ Table = Callable[[Sequence[str], Iterable[Sequence[str]]], str]
 
 def mock_exchange_page(table: Table) -> str:
     """Everything that can be asked of the mock exchange. `table` writes one in Markdown."""
-    operations = table(
-        ("REST", "WebSocket API", "what", "needs", "weight", "parameters"), [_row(operation) for operation in OPERATIONS]
-    )
+    operations = table(_OPERATION_HEADINGS, [_row(operation) for operation in OPERATIONS])
+    listen_keys = table(_OPERATION_HEADINGS, [_row(operation) for operation in LISTEN_KEY_OPERATIONS])
     session = table(("method", "what"), [(f"`{name}`", text) for name, text in SESSION_METHODS.items()])
     streams = table(
         ("stream", "what"),
@@ -41,6 +41,7 @@ def mock_exchange_page(table: Table) -> str:
     filters = table(("filter", "what it asks of an order here"), FILTERS)
     sections = (
         ("Operations", _OPERATIONS, operations),
+        ("Listen keys", "Only with `--legacy-listen-keys`.", listen_keys),
         ("Methods of a WebSocket API connection", _SESSION, session),
         ("Streams", _STREAMS, streams),
         ("Filters", "In the order in which `exchangeInfo` lists them.", filters),
@@ -50,6 +51,7 @@ def mock_exchange_page(table: Table) -> str:
     return "\n".join([f"# Mock exchange\n\n{_OPENING}\n", *parts, f"## Admin endpoints\n\n{_ADMIN}\n"])
 
 
+_OPERATION_HEADINGS = ("REST", "WebSocket API", "what", "needs", "weight", "parameters")
 _OPENING = (
     "`mmd mock` speaks Binance Spot's REST API (`/api/v3`), market streams (`/ws`, `/stream`) and WebSocket API (`/ws-api/v3`) on "
     "one port. How to run it: [how-to](../how-to/mock-exchange.md)."

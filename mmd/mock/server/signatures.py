@@ -37,6 +37,11 @@ class ApiKey:
         self._public_key = None if public_key_pem is None else _load_public_key(name, public_key_pem)
 
     @property
+    def kind(self) -> str:
+        """How the venue calls this kind of key."""
+        return "HMAC_SHA256" if self._secret is not None else "ED25519" if self.is_ed25519 else "RSA"
+
+    @property
     def is_ed25519(self) -> bool:
         """Only such keys may log a WebSocket API session on."""
         return isinstance(self._public_key, Ed25519PublicKey)

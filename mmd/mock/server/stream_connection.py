@@ -62,11 +62,10 @@ class StreamConnection:
 
     def subscribe(self, streams: list[str]) -> None:
         """Read these streams too. Names that nothing will come on are accepted, as Binance does, and logged."""
-        for stream in streams:
-            if stream in self._streams:
-                continue
-            if len(self._streams) >= self._limits.streams_per_connection:
-                raise StreamRefusal(2, f"Invalid request: too many streams; the limit is {self._limits.streams_per_connection}")
+        new = [stream for stream in dict.fromkeys(streams) if stream not in self._streams]
+        if len(self._streams) + len(new) > self._limits.streams_per_connection:
+            raise StreamRefusal(2, f"Invalid request: too many streams; the limit is {self._limits.streams_per_connection}")
+        for stream in new:
             if not self._registry.is_known(stream):
                 logger.warning("subscription to a stream that does not exist", stream=stream, peer=self.socket.address)
             self._streams[stream] = None

@@ -166,7 +166,7 @@ class ApiSession:
     def _logon(self, parameters: Parameters, request: Request) -> SessionStatus:
         key = authenticate(self._venue, Security.SIGNED, request._replace(session_key=None))
         if not key.is_ed25519:
-            raise WireError(-4056, "HMAC_SHA256 API key is not supported.")
+            raise WireError(-4056, f"{key.kind} API key is not supported.")
         self._key = key
         self._authorized_ms = self._venue.server_ms()
         return self._session_status()

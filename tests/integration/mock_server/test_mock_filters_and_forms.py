@@ -201,7 +201,7 @@ async def test_rsa_keys_sign_on_every_api():
                 await socket.send(json.dumps({"id": 1, "method": method, "params": params}))
                 reply = json.loads(await socket.recv())
                 assert reply["status"] == status
-        assert reply["error"]["code"] == -4056
+        assert reply["error"] == {"code": -4056, "msg": "RSA API key is not supported."}
 
 
 async def test_times_in_microseconds_for_those_who_ask(exchange, alice, bob, http, api):

@@ -143,6 +143,8 @@ async def test_1024_streams_and_large_frames(quiet_config, http):
             reply = json.loads(await socket.recv())
             assert (reply["code"], reply["id"]) == (2, 1)
             assert "too many" in reply["msg"]
+            await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":3}')
+            assert json.loads(await socket.recv())["result"] == ["btcusdt@trade", "btcusdt@depth"]
             await socket.send(json.dumps({"method": "SUBSCRIBE", "params": ["x" * 4_000], "id": 2}))
             await asyncio.wait_for(socket.wait_closed(), 5)
             assert socket.close_code == 1009
