@@ -179,7 +179,10 @@ class UsdmAccountView(AccountView):
         try:
             (line,) = [each for each in _POSITIONS.decode(body) if each.symbol == symbol and each.positionSide == "BOTH"]
             mark_ticks = round(line.markPrice * self._instruments[symbol].ticks_per_unit)
-            return Position(symbol, atoms(line.positionAmt), mark_ticks, line.leverage)
+            held = atoms(line.positionAmt)
+            if held and mark_ticks <= 0:
+                raise ValueError("a position without a mark price: what it is worth is not known")
+            return Position(symbol, held, mark_ticks, line.leverage)
         except (*WIRE_ERRORS, ArithmeticError) as error:
             raise MalformedFrame(f"position of {symbol}", body, error) from error
 

@@ -23,7 +23,15 @@ class FrameClass(StrEnum):
 
 
 _BY_STREAM = {b"depth": FrameClass.DEPTH, b"trade": FrameClass.TRADE, b"bookTicker": FrameClass.TOUCH}
-_BY_EVENT = {b"depthUpdate": FrameClass.DEPTH, b"trade": FrameClass.TRADE, b"bookTicker": FrameClass.TOUCH}
+_BY_EVENT = {
+    b"depthUpdate": FrameClass.DEPTH,
+    b"trade": FrameClass.TRADE,
+    b"bookTicker": FrameClass.TOUCH,
+    # User data of futures come bare.
+    b"ORDER_TRADE_UPDATE": FrameClass.EVENT,
+    b"ACCOUNT_UPDATE": FrameClass.EVENT,
+    b"listenKeyExpired": FrameClass.EVENT,
+}
 
 
 def classify(frame: bytes) -> FrameClass:
