@@ -97,7 +97,7 @@ def first_metrics(url: str, daemon: subprocess.Popen[bytes], folder: Path) -> st
 
 def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, Any]:
     """Memory, CPU and both sides of every symbol once a second, until the daemon leaves."""
-    resident, two_sided, polls, text, state, cpu = [], {}, 0, "", {}, 0.0
+    resident, two_sided, one_sided, polls, text, state, cpu = [], {}, {}, 0, "", {}, 0.0
     first_cpu = metric(first_metrics(url, daemon, folder), "mmd_cpu_seconds_total")
     begun = time.monotonic()
     while daemon.poll() is None:
@@ -111,6 +111,7 @@ def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, 
         cpu = (metric(text, "mmd_cpu_seconds_total") - first_cpu) / (time.monotonic() - begun)
         sides = {(order["symbol"], order["side"]) for order in state["trader"]["open_orders"]}
         for symbol in {symbol for symbol, _ in sides}:
+            one_sided[symbol] = one_sided.get(symbol, 0) + 1
             two_sided[symbol] = two_sided.get(symbol, 0) + ((symbol, "BUY") in sides and (symbol, "SELL") in sides)
     symbols = {line["symbol"]: line for line in state["trader"]["symbols"]}
     return {
@@ -118,6 +119,7 @@ def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, 
         "resident_first": resident[min(5, len(resident) - 1)],
         "resident_last": resident[-1],
         "two_sided": {symbol: two_sided.get(symbol, 0) / max(polls, 1) for symbol in symbols},
+        "one_sided": {symbol: one_sided.get(symbol, 0) / max(polls, 1) for symbol in symbols},
         "symbols": symbols,
         "loop_lag_p99_ms": quantile(text, "mmd_loop_lag_seconds", 0.99),
         "loop_lag_p50_ms": quantile(text, "mmd_loop_lag_seconds", 0.5),
@@ -127,9 +129,9 @@ def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, 
 def table(result: dict[str, Any], seconds: float) -> str:
     """As Markdown."""
     summary = result["summary"]
-    lines = ["| symbol | ticks | steps | quotes | fills | both sides stood | position |", "|---|---|---|---|---|---|---|"]
+    lines = ["| symbol | ticks | steps | quotes | fills | both sides / one stood | position |", "|---|---|---|---|---|---|---|"]
     for symbol, line in result["symbols"].items():
-        stood = f"{result['two_sided'][symbol]:.0%}"
+        stood = f"{result['two_sided'][symbol]:.0%} / {result['one_sided'][symbol]:.0%}"
         counts = " | ".join(f"{line[name]:,}" for name in ("ticks", "steps", "quotes", "fills"))
         lines.append(f"| {symbol} | {counts} | {stood} | {line['position']:g} |")
     load = os.getloadavg()[1]
@@ -152,6 +154,12 @@ def table(result: dict[str, Any], seconds: float) -> str:
     return "\n".join([*lines, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]) + "\n"
 
 
+def page(result: dict[str, Any], seconds: float) -> str:
+    """The evidence: the table with what it was made by."""
+    head = f"# {len(result['symbols'])} symbols, one daemon, {seconds:g} s\n\nMade by `python -m bench.ten_symbols`; "
+    return head + "limits: " + ", ".join(f"`{name}={value}`" for name, value in LIMITS.items()) + ".\n\n" + table(result, seconds)
+
+
 def main() -> int:
     """Print the table, or write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -162,13 +170,10 @@ def main() -> int:
     symbols = tuple(arguments.symbols.split(","))
     with tempfile.TemporaryDirectory() as folder:
         result = run(symbols, arguments.seconds, Path(folder))
-    text = table(result, arguments.seconds)
     if arguments.out is None:
-        print(text)
+        print(table(result, arguments.seconds))
     else:
-        head = f"# {len(symbols)} symbols, one daemon, {arguments.seconds:g} s\n\nMade by `python -m bench.ten_symbols`; "
-        head += "limits: " + ", ".join(f"`{name}={value}`" for name, value in LIMITS.items()) + ".\n\n"
-        arguments.out.write_text(head + text)
+        arguments.out.write_text(page(result, arguments.seconds))
     return 0 if result["exit_code"] == 0 else 1
 
 

@@ -18,6 +18,7 @@ from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
 from mmd.quoting.quote import Quote
 from mmd.risk.checks import RiskView
+from mmd.risk.fair_share import FairShare
 from mmd.trader.commands import OrderCommand, Outbox, Rising
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.safeguards import Safeguards
@@ -42,6 +43,7 @@ class OrderDesk:
         self._tracker = tracker
         self._safeguards = safeguards
         self._outbox = outbox
+        self._share = FairShare(config.risk.max_orders_per_10s, safeguards.symbols)
         self._view = RiskView()
         self._buys = self._sells = OneSide()
         self.channel_up = False
@@ -59,8 +61,14 @@ class OrderDesk:
             symbol = desk.instrument.symbol
             for intent in intents:
                 # Cancels and amends cost no budget; danger is mended to the last order of it (and then by a cancel).
-                if type(intent) in FREE or pressure < PACING.get(intent.reason, UNPACED):
+                if type(intent) in FREE or self._in_time(symbol, PACING.get(intent.reason, UNPACED), pressure, now_ns):
                     self._carry_out(symbol, intent, now_ns)
+
+    def _in_time(self, symbol: str, threshold: float, pressure: float, now_ns: int) -> bool:
+        """Whether the order budget has room for an order that is worth so much of it; danger (`UNPACED`) never waits."""
+        if threshold == UNPACED:
+            return True
+        return pressure < threshold and not self._share.waits(symbol, now_ns, pressure, threshold)
 
     def withdraw(self, desk: SymbolDesk, now_ns: int) -> None:
         """Cancel everything of ours in the symbol that is not being cancelled already. Cancels pass every check."""
@@ -89,7 +97,7 @@ class OrderDesk:
         if type(intent) is ReplaceIntent:
             old_id, side, price_ticks, lots = intent.client_order_id, intent.side, intent.price_ticks, intent.lots
             if self._allowed(side, price_ticks, lots):
-                self._count(now_ns)
+                self._count(symbol, now_ns)
                 new_id = self._tracker.next_client_order_id()
                 self.send(ReplaceOrder(now_ns, old_id, new_id, symbol, side, price_ticks, lots))
             else:
@@ -98,7 +106,7 @@ class OrderDesk:
         elif type(intent) is PlaceIntent:
             side, price_ticks, lots = intent.side, intent.price_ticks, intent.lots
             if self._allowed(side, price_ticks, lots):
-                self._count(now_ns)
+                self._count(symbol, now_ns)
                 self.send(PlaceOrder(now_ns, self._tracker.next_client_order_id(), symbol, side, price_ticks, lots))
         elif type(intent) is CancelIntent:
             self.send(CancelOrder(now_ns, intent.client_order_id, symbol))
@@ -114,12 +122,13 @@ class OrderDesk:
         assert order is not None
         remaining = intent.lots - (order.lots - order.remaining_lots)
         if self._allowed(intent.side, intent.price_ticks, remaining, instead_of=order):
-            self._count(now_ns)
+            self._count(symbol, now_ns)
             self.send(ModifyOrder(now_ns, name, symbol, intent.side, intent.price_ticks, intent.lots))
         else:
             self.send(CancelOrder(now_ns, name, symbol))
 
-    def _count(self, now_ns: int) -> None:
+    def _count(self, symbol: str, now_ns: int) -> None:
+        self._share.record(symbol, now_ns)
         self._safeguards.order_rate.record(now_ns)
         self.orders_sent += 1
         if self._safeguards.persist_due:

@@ -46,6 +46,11 @@ class Safeguards:
         self._rate_limited_until_ns = 0
         self.pauses.set(PauseReason.STARTING, EVERY_SYMBOL, True, 0)
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """That share the account."""
+        return tuple(self._desks)
+
     # ---- pauses
 
     def pause(self, reason: PauseReason, symbol: str, active: bool, now_ns: int) -> None:
