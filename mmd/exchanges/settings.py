@@ -41,6 +41,9 @@ class ExchangeSettings(BaseModel):
     websocket_api_url: str = Field(default="", description="the WebSocket API, whole (default: the profile's)")
     api_key: str = Field(default="", description="API key; needed for order entry")
     api_secret: SecretStr = Field(default=SecretStr(""), description="HMAC secret of that key")
+    api_passphrase: SecretStr = Field(
+        default=SecretStr(""), description="passphrase of that key, where the venue has one (through ccxt: OKX, KuCoin and others)"
+    )
     ed25519_private_key: SecretStr | None = Field(
         default=None, description="PEM text of an Ed25519 private key, used instead of the HMAC secret"
     )

@@ -15,6 +15,8 @@ from mmd.exchanges.binance.adapter import BinanceSpotAdapter
 from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.binance_usdm.adapter import BinanceUsdmAdapter
 from mmd.exchanges.binance_usdm.settings import BinanceUsdmSettings
+from mmd.exchanges.ccxt.adapter import CcxtAdapter
+from mmd.exchanges.ccxt.settings import CcxtSettings
 from mmd.mock.futures.config import FuturesConfig
 from mmd.mock.server import MockConfig
 from mmd.mock.server.venue import Venue
@@ -22,6 +24,7 @@ from mmd.paper.adapter import PaperAdapter
 from mmd.paper.settings import PaperSettings
 from mmd.testing.mock_venue import OURS, MockVenue
 from mmd.testing.session import PREFIX
+from mmd.testing.wire import Wire
 
 
 def spot_settings(venue: MockVenue) -> BinanceSettings:
@@ -110,4 +113,26 @@ class PaperVenue(MockVenue):
         self._state.cleanup()
 
 
-HARNESSES: tuple[type[MockVenue], ...] = (BinanceSpotVenue, BinanceUsdmVenue, PaperVenue)
+class CcxtVenue(MockVenue):
+    """ccxt's own class of Binance: orders and their answers go over REST."""
+
+    name = "ccxt"
+
+    def answer_wires(self) -> tuple[Wire, ...]:
+        return (self.rest_wire,)
+
+    def make_adapter(self, *, clock_ns: Callable[[], int], on_failure: FailureHandler) -> ExchangeAdapter:
+        settings = CcxtSettings(
+            rest_url=f"http://127.0.0.1:{self.rest_wire.port}",
+            stream_url=f"ws://127.0.0.1:{self.market_wire.port}",
+            websocket_api_url=f"ws://127.0.0.1:{self.order_wire.port}/ws-api/v3",
+            api_key=OURS[0],
+            api_secret=SecretStr(OURS[1]),
+            request_timeout_seconds=0.6,
+            backoff_first_seconds=0.02,
+            options={"exchange_id": "binance", "poll_seconds": "0.3"},
+        )
+        return CcxtAdapter(settings, (self.symbol,), clock_ns=clock_ns, on_failure=on_failure, random=Random(1))
+
+
+HARNESSES: tuple[type[MockVenue], ...] = (BinanceSpotVenue, BinanceUsdmVenue, CcxtVenue, PaperVenue)
