@@ -117,6 +117,7 @@ class CcxtVenue(MockVenue):
     """ccxt's own class of Binance: orders and their answers go over REST."""
 
     name = "ccxt"
+    streams = True
 
     def answer_wires(self) -> tuple[Wire, ...]:
         return (self.rest_wire,)
@@ -130,9 +131,16 @@ class CcxtVenue(MockVenue):
             api_secret=SecretStr(OURS[1]),
             request_timeout_seconds=0.6,
             backoff_first_seconds=0.02,
-            options={"exchange_id": "binance", "poll_seconds": "0.3"},
+            options={"exchange_id": "binance", "poll_seconds": "0.3", "streams": str(self.streams)},
         )
         return CcxtAdapter(settings, (self.symbol,), clock_ns=clock_ns, on_failure=on_failure, random=Random(1))
 
 
-HARNESSES: tuple[type[MockVenue], ...] = (BinanceSpotVenue, BinanceUsdmVenue, CcxtVenue, PaperVenue)
+class PolledCcxtVenue(CcxtVenue):
+    """The same where ccxt has no streams: everything is asked for."""
+
+    name = "ccxt, polled"
+    streams = False
+
+
+HARNESSES: tuple[type[MockVenue], ...] = (BinanceSpotVenue, BinanceUsdmVenue, CcxtVenue, PolledCcxtVenue, PaperVenue)

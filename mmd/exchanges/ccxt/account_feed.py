@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from mmd.exchanges.adapter import Event
 from mmd.exchanges.binance.backoff import Backoff
+from mmd.exchanges.binance.clock import VenueClock
 from mmd.exchanges.binance.connection import Surroundings
 from mmd.exchanges.ccxt.markets import balances_of, fill_of, order_update
 from mmd.exchanges.ccxt.names import OrderIds
+from mmd.exchanges.ccxt.verdicts import Verdict, verdict
 from mmd.types.instrument import Instrument
 from mmd.types.orders import BalanceReport, Fill, OrderChannelStatus, ReconciliationReport, RequestReconciliation
 
@@ -38,6 +40,7 @@ class AccountFeed:
         surroundings: Surroundings,
         backoff: Backoff,
         errors: Any,
+        clock: VenueClock,
         *,
         poll_seconds: float,
     ) -> None:
@@ -49,15 +52,16 @@ class AccountFeed:
         self._surroundings = surroundings
         self._backoff = backoff
         self._errors = errors
+        self._clock = clock
         self._poll_seconds = poll_seconds
         self._seen: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._told_down = False
         self._balances_wanted = asyncio.Event()
         self.up = False
 
-    async def run(self, clock_measured: asyncio.Event) -> None:
+    async def run(self) -> None:
         """Keep the channel up until cancelled."""
-        await clock_measured.wait()
+        await self._clock.measured.wait()
         first = True
         while True:
             try:
@@ -76,7 +80,7 @@ class AccountFeed:
         after = dict(request.after_trade_ids)
         orders, trades = [], []
         for symbol, name in self._names.items():
-            for order in await self._client.fetch_open_orders(name):
+            for order in await self._ask(self._client.fetch_open_orders, name):
                 self._remember(order)
                 receive_ns = self._surroundings.clock_ns()
                 client_order_id = str(order.get("clientOrderId") or "")
@@ -84,9 +88,19 @@ class AccountFeed:
             last = after.get(symbol, -1)
             found = await self._trades(symbol, last)
             trades += await self._named(symbol, [trade for trade in found if trade.trade_id > last])
-        balances = balances_of(await self._client.fetch_balance())
+        balances = balances_of(await self._ask(self._client.fetch_balance))
         trades.sort(key=lambda trade: (trade.exchange_ns, trade.trade_id))
         return ReconciliationReport(self._surroundings.clock_ns(), requested_ns, balances, tuple(orders), tuple(trades))
+
+    async def _ask(self, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """One question; on a timestamp the venue refused, the clock is measured and it is asked once more."""
+        try:
+            return await method(*arguments)
+        except self._errors.BaseError as error:
+            if verdict(error, self._errors) is not Verdict.CLOCK:
+                raise
+        await self._clock.measure()
+        return await method(*arguments)
 
     # ---- streams
 
@@ -125,7 +139,7 @@ class AccountFeed:
             await asyncio.sleep(self._poll_seconds)
             for symbol, name in self._names.items():
                 for fill in self._tell_trades(symbol, await self._named(symbol, await self._trades(symbol))):
-                    order = await self._client.fetch_order(self._ids.text(fill.exchange_order_id), name)
+                    order = await self._ask(self._client.fetch_order, self._ids.text(fill.exchange_order_id), name)
                     receive_ns = self._surroundings.clock_ns()
                     update = order_update(order, self._instruments[symbol], receive_ns, client_order_id=fill.client_order_id)
                     self._surroundings.outlet.batch([update], receive_ns)
@@ -138,7 +152,7 @@ class AccountFeed:
             await self._tell_balances()
 
     async def _tell_balances(self) -> None:
-        balances = balances_of(await self._client.fetch_balance())
+        balances = balances_of(await self._ask(self._client.fetch_balance))
         now_ns = self._surroundings.clock_ns()
         self._surroundings.outlet.batch([BalanceReport(now_ns, 0, balances)], now_ns)
 
@@ -147,7 +161,7 @@ class AccountFeed:
     async def _trades(self, symbol: str, after: int = -1) -> list[Fill]:
         """The newest page, or where the venue can, the first page after an id."""
         parameters = {"fromId": after + 1} if after >= 0 and self._client.id.startswith("binance") else {}
-        page = await self._client.fetch_my_trades(self._names[symbol], None, TRADES_PER_PAGE, parameters)
+        page = await self._ask(self._client.fetch_my_trades, self._names[symbol], None, TRADES_PER_PAGE, parameters)
         fills = self._fills(symbol, page)
         if after >= 0 and len(page) >= TRADES_PER_PAGE and not parameters and min(fill.trade_id for fill in fills) > after:
             raise ValueError(f"more than {TRADES_PER_PAGE} trades of {symbol} to catch up on, and this venue lists only the newest")
@@ -163,7 +177,7 @@ class AccountFeed:
         """Look up the names of orders that this run has not seen, as many as one report may cost."""
         nameless = sorted({fill.exchange_order_id for fill in fills if not fill.client_order_id}, reverse=True)
         for order_id in nameless[:_MOST_LOOKUPS]:
-            self._remember(await self._client.fetch_order(self._ids.text(order_id), self._names[symbol]))
+            self._remember(await self._ask(self._client.fetch_order, self._ids.text(order_id), self._names[symbol]))
         return [_with_name(fill, self._ids.name(fill.exchange_order_id)) for fill in fills]
 
     def _tell_trades(self, symbol: str, fills: Sequence[Fill], *, silently: bool = False) -> list[Fill]:

@@ -31,7 +31,6 @@ from mmd.exchanges.ccxt.markets import instrument_of, markets_of
 from mmd.exchanges.ccxt.names import OrderIds
 from mmd.exchanges.ccxt.orders import Orders
 from mmd.exchanges.ccxt.settings import CcxtSettings
-from mmd.exchanges.ccxt.verdicts import Verdict, verdict
 from mmd.types.instrument import Instrument
 from mmd.types.orders import (
     InstrumentsLoaded,
@@ -213,13 +212,14 @@ class CcxtAdapter:
             self._surroundings,
             self._errors,
             post_only=self._capabilities.post_only,
+            pushed=self._capabilities.pushed_user_data,
             now_ms=self._now_ms,
             on_bad_clock=self._clock.measure_soon,
         )
         self._account = AccountFeed(
-            client, traded, names, ids, self._surroundings, self._backoff(), self._errors, poll_seconds=poll_seconds
+            client, traded, names, ids, self._surroundings, self._backoff(), self._errors, self._clock, poll_seconds=poll_seconds
         )
-        self._tasks.start(self._account.run(self._clock.measured), "account")
+        self._tasks.start(self._account.run(), "account")
 
     def _backoff(self) -> Backoff:
         settings = self._settings
@@ -255,13 +255,7 @@ class CcxtAdapter:
             requested_ns = self._clock_ns()
             await self._clock.measured.wait()
             try:
-                try:
-                    report = await account.report(command, requested_ns)
-                except self._errors.BaseError as error:
-                    if verdict(error, self._errors) is not Verdict.CLOCK:
-                        raise
-                    await self._clock.measure()
-                    report = await account.report(command, requested_ns)
+                report = await account.report(command, requested_ns)
             except (self._errors.BaseError, ValueError) as error:
                 now_ns, detail = self._clock_ns(), f"{type(error).__name__}: {str(error)[:300]}"
                 self._surroundings.complaints("reconciliation failed", detail=detail)

@@ -45,6 +45,8 @@ def make_client(settings: CcxtSettings, now_ms: Callable[[], int], *, with_key: 
         }
     )
     client.has["fetchCurrencies"] = False
+    if not options.streams:
+        client.has.update({name: False for name in client.has if name.startswith("watch")})
     if with_key:
         client.apiKey = settings.api_key
         client.secret = settings.api_secret.get_secret_value() or _pem(settings)
@@ -63,7 +65,7 @@ def _pem(settings: CcxtSettings) -> str:
 
 def _use_profile(client: Any, settings: CcxtSettings) -> None:
     if settings.profile == "testnet":
-        if "test" not in client.urls:
+        if not client.urls.get("test"):
             raise AdapterError(f"ccxt knows no test network of {client.id}: use profile live, or mode paper on its live market")
         client.set_sandbox_mode(True)
     elif settings.profile == "demo":

@@ -48,6 +48,7 @@ class Orders:
         errors: Any,
         *,
         post_only: bool,
+        pushed: bool,
         now_ms: Callable[[], int],
         on_bad_clock: Callable[[], None],
     ) -> None:
@@ -58,6 +59,7 @@ class Orders:
         self._surroundings = surroundings
         self._errors = errors
         self._post_only = post_only
+        self._pushed = pushed
         self._now_ms = now_ms
         self._on_bad_clock = on_bad_clock
         self._placing: dict[str, asyncio.Task[None]] = {}
@@ -111,7 +113,17 @@ class Orders:
             placed = await self._client.create_order(name, "limit", command.side.name.lower(), amount, price, {**own, **kind})
             self._ids.remember(command.client_order_id, placed["id"])
             now_ns = self._surroundings.clock_ns()
-            return [OrderAccepted(now_ns, command.symbol, command.client_order_id, whole_id(placed["id"]))]
+            events: list[Event] = [OrderAccepted(now_ns, command.symbol, command.client_order_id, whole_id(placed["id"]))]
+            if not command.post_only and not self._pushed:
+                # No stream will tell what became of it, and it is over by now.
+                self._tell(events)
+                try:
+                    order = await self._client.fetch_order(placed["id"], name)
+                except self._errors.BaseError as error:
+                    # Of the question's failure the order knows nothing: it was accepted.
+                    return [self._unknown(command, f"{type(error).__name__}: {str(error)[:300]}")]
+                events = [order_update(order, instrument, now_ns, client_order_id=command.client_order_id)]
+            return events
         venue_id = self._ids.venue_id(command.client_order_id)
         # By the venue's id where we know it; by ours, in ccxt's unified parameter, where the venue never told us.
         known, parameters = (venue_id, {}) if venue_id is not None else (command.client_order_id, own)

@@ -18,6 +18,7 @@ class CcxtOptions(AdapterOptions):
     poll_seconds: float = Field(
         1.0, ge=0.1, le=60, description="Time between two looks at our trades, and at what the venue has no stream for, s."
     )
+    streams: bool = Field(True, description="Use the exchange's streams where ccxt has them; else it is asked every time.")
     depth: int = Field(100, ge=5, le=1000, description="Levels of the book that are asked for on each side, count.")
 
 
