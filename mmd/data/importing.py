@@ -28,6 +28,7 @@ from mmd.data.manifest import (
 from mmd.data.schema import BOOK, shaped
 from mmd.data.series_writer import SeriesWriter
 from mmd.data.source import Chunk, ImportFailed, Options, SeriesKey, Source, SourceLog
+from mmd.recording.instruments import INSTRUMENTS_FILE
 
 SCRATCH = ".importing"
 REJECTED = "rejected"
@@ -61,7 +62,7 @@ def find_sources(paths: Sequence[Path], options: Options) -> tuple[list[Source],
         if not path.exists():
             raise ImportFailed(f"{path}: no such file or folder")
         files += sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    left = list(dict.fromkeys(files))
+    left = [file for file in dict.fromkeys(files) if file.name != INSTRUMENTS_FILE or file in named]
     sources = []
     for each in FORMATS:
         found = each.find(left, options)
