@@ -29,7 +29,8 @@ from mmd.quoting.settings import QuotingSettings
 
 DONE = b"done "
 WARM_SECONDS = 20.0
-ROUNDS = 4
+ROUNDS, MANY_TICKS = 4, 2_000
+"""Echo and orders take turns so often, where there are ticks enough for it."""
 ECHO = b"x" * 470
 """As long as a signed replacement: what the echo answers with, so that both references write as much at first."""
 
@@ -101,9 +102,10 @@ async def _there_and_back(url: str, frames: Frames, bundle: Bundle | None, ticks
     inside = LatencyHistogram()
     unanswered = 0
     # By turns, so that whatever else the machine does falls on both.
-    for _ in range(ROUNDS):
+    rounds = ROUNDS if ticks >= MANY_TICKS else 1
+    for _ in range(rounds):
         session = _Session(frames, bundle)
-        wanted = f"{ticks // ROUNDS} {session.bid_ticks} {rate}"
+        wanted = f"{ticks // rounds} {session.bid_ticks} {rate}"
         echo = await _run(url, f"echo{way} {wanted}", _echo)
         session.shadow_ticks.start()
         ours = await _run(url, f"order{way} {wanted}", session.trade(inside))

@@ -51,6 +51,7 @@ LOGGED = frozenset(
     }
 )
 ORDERS = frozenset({PlaceOrder, ReplaceOrder, ModifyOrder, CancelOrder, AmendOrder})
+DECODE, SEND = Stage.DECODE, Stage.SEND
 RISING = frozenset({PlaceOrder, ReplaceOrder, ModifyOrder})
 """Commands that may add to what is at risk."""
 
@@ -198,10 +199,10 @@ class Dispatcher:
     def _time_arrival(self, event: Any, streamed: bool, batch_end: bool) -> None:
         if streamed:
             if self._batch_open:
-                self._stages.lap(Stage.DECODE)
+                self._stages.lap(DECODE)
             else:
                 self._batch_open = True
-                self._stages.stages[Stage.DECODE].record(self._clock_ns() - event.receive_ns)
+                self._stages.stages[DECODE].record(self._clock_ns() - event.receive_ns)
                 self._stages.start()
         elif not batch_end:
             self._stages.quoted = False
@@ -238,7 +239,7 @@ class Dispatcher:
             else:
                 self._send_safely(command)
         if ordered:
-            self._stages.lap(Stage.SEND)
+            self._stages.lap(SEND)
         return ordered
 
     def _send_safely(self, command: VenueCommand) -> None:
