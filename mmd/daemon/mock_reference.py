@@ -10,6 +10,7 @@ from mmd.mock.engine_filters import (
     MAX_NUM_ORDERS,
     PERCENT_PRICE_FACTOR,
 )
+from mmd.mock.futures.operation_tables import FUTURES_OPERATIONS
 from mmd.mock.server.arguments import RATE_LIMIT_PRESETS
 from mmd.mock.server.config import RateLimits
 from mmd.mock.server.listen_key_operations import LISTEN_KEY_OPERATIONS
@@ -25,6 +26,7 @@ def mock_exchange_page(table: Table) -> str:
     """Everything that can be asked of the mock exchange. `table` writes one in Markdown."""
     operations = table(_OPERATION_HEADINGS, [_row(operation) for operation in OPERATIONS])
     listen_keys = table(_OPERATION_HEADINGS, [_row(operation) for operation in LISTEN_KEY_OPERATIONS])
+    futures = table(_OPERATION_HEADINGS, [_row(operation) for operation in FUTURES_OPERATIONS])
     session = table(("method", "what"), [(f"`{name}`", text) for name, text in SESSION_METHODS.items()])
     streams = table(
         ("stream", "what"),
@@ -45,6 +47,7 @@ def mock_exchange_page(table: Table) -> str:
         ("Methods of a WebSocket API connection", _SESSION, session),
         ("Streams", _STREAMS, streams),
         ("Filters", "In the order in which `exchangeInfo` lists them.", filters),
+        ("USD-M futures", _FUTURES, futures),
         ("Limits", "`--rate-limits` takes a preset, single limits as `NAME=NUMBER`, or both.", presets),
     )
     parts = [f"## {heading}\n\n{text}\n\n{rows}" for heading, text, rows in sections]
@@ -63,6 +66,12 @@ _OPERATIONS = (
 _SESSION = (
     f"Each weighs {SESSION_WEIGHT}, as does opening the connection. Every method, these and those above, may carry a `v3/` prefix; "
     "parameters that are not known are ignored here, where REST refuses them (-1104)."
+)
+_FUTURES = (
+    "Only with `--futures`. Streams lie below `/fstream` (also as `/fstream/public`, `/fstream/market`): those of the table above "
+    "with the fields that futures add, `pu` among them, and `<symbol>@markPrice`. User data: `/fstream/private/ws/KEY`. "
+    "WebSocket API: `/ws-fapi/v1`. Positions are one-way, margin is cross, the mark is the mid of the book, nobody is liquidated, "
+    "and the state is not kept on disk. How to trade there: [how-to](../how-to/usd-m-futures.md)."
 )
 _STREAMS = (
     "Paths: `/ws`, `/ws/<stream>`, `/ws/<number>`, `/stream`, `/stream?streams=a/b`. Requests: `SUBSCRIBE`, `UNSUBSCRIBE`, "

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from aiohttp import web
 
 from mmd.mock.engine import MatchingEngine
-from mmd.mock.futures.account_operations import ACCOUNT_OPERATIONS
 from mmd.mock.futures.config import STREAM_PREFIX, WEBSOCKET_API_PATH
 from mmd.mock.futures.engine import FuturesEngine
-from mmd.mock.futures.general_operations import GENERAL_OPERATIONS
 from mmd.mock.futures.instruments import perpetuals
 from mmd.mock.futures.market import perpetual_market
-from mmd.mock.futures.order_operations import ORDER_OPERATIONS
+from mmd.mock.futures.operation_tables import FUTURES_OPERATIONS
 from mmd.mock.futures.venue import FuturesVenue
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.connection import SocketConnection
@@ -44,7 +42,7 @@ class FuturesFace:
         for name in config.account_names:
             engine.open_account(name, {asset: atoms(amount) for asset, amount in futures.balances.items()})
         self.venue = FuturesVenue(self._config, futures, engine, clock, perpetual_market, rim.board)
-        self._table = OperationTable((*GENERAL_OPERATIONS, *ORDER_OPERATIONS, *ACCOUNT_OPERATIONS))
+        self._table = OperationTable(FUTURES_OPERATIONS)
         self.sockets: set[SocketConnection] = set()
 
     @property

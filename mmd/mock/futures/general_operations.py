@@ -131,6 +131,7 @@ GENERAL_OPERATIONS = (
         websocket="depth",
         parameters=names("symbol", "limit"),
         weight=_depth_weight,
+        weight_note="2, 5, 10, 20 for up to 50, 100, 500, 1000 levels",
     ),
     Operation(
         handler=_book_ticker,
