@@ -24,8 +24,10 @@ $(VENV)/.dev-stamp: requirements/dev.txt $(VENV)/.daemon-stamp
 	@deploy/scripts/make-environment .venv-tflite requirements/tflite.txt
 	@touch $@
 
-.venv-clients/.stamp: requirements/clients.txt
+# Some clients are published as sources only: they are compiled with what the lock file holds.
+.venv-clients/.stamp: requirements/clients.txt requirements/clients-source.txt
 	@deploy/scripts/make-environment .venv-clients requirements/clients.txt
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r requirements/clients-source.txt
 	@touch $@
 
 setup: $(VENV)/.daemon-stamp ## make .venv with what the daemon and the mock exchange need
@@ -34,7 +36,7 @@ setup-dev: $(VENV)/.dev-stamp ## add what tests, linters and training need
 
 setup-tflite: .venv-tflite/.stamp ## the environment of the tflite-runtime tests (NumPy 1)
 
-setup-clients: .venv-clients/.stamp ## the environment of third-party clients that trade on the mock
+setup-clients: .venv-clients/.stamp ## the environment of third-party clients that trade on the mock (needs a C compiler)
 
 demo: setup ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)

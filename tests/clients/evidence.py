@@ -11,8 +11,8 @@ from tests.clients.sessions.steps import STEPS
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "third-party-clients.md"
 
 NOT_HAD = {
-    "hummingbot": "not run: for Python 3.11 the package index holds source distributions only (wheels for 3.10 and 3.12 alone), "
-    "so it would have to be compiled.",
+    "hummingbot": "not run: the package index has no wheel of it for Python 3.11 (some for 3.10 and 3.12 alone), and the newer of "
+    "its source releases ask for pandas-ta, which needs Python 3.12.",
 }
 """Clients that should be here and are not, and why."""
 
@@ -22,6 +22,9 @@ Each column is a client as its authors published it, in the version that `requir
 changed. Each row is a step of one session that trades on `mmd mock` (`tests/clients/sessions/scenario.py`): the account `K1:S1` by
 the client, `K2:S2` on the other side of its fills, and the simulated market around them. The book is watched on a second mock
 exchange whose market runs twenty times as fast.
+
+Clients that still ask for listen keys (nautilus, cryptofeed) trade on `mmd mock --legacy-listen-keys`; one that takes no other
+addresses than secure ones (cryptofeed) on `mmd mock --tls`.
 
 `make test-clients` runs the sessions. It fails where a step does not pass that is marked here, and where this page differs from
 what the run showed; `WRITE_TABLE=1 make test-clients` writes the page.

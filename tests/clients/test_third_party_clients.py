@@ -23,7 +23,11 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 SESSIONS = Path(__file__).parent / "sessions"
-CLIENTS = ("ccxt", "binance_sdk_spot", "python_binance", "unicorn")
+CLIENTS = ("ccxt", "binance_sdk_spot", "python_binance", "unicorn", "nautilus", "cryptofeed")
+LISTEN_KEYS = ("nautilus", "cryptofeed")
+"""Clients that still ask for the listen keys which the exchange gave up."""
+ONLY_TLS = ("cryptofeed",)
+"""Clients that take no other base URLs than secure ones."""
 AT_ONCE = 2
 SESSION_SECONDS = 400
 PATIENCE_SECONDS = 120
@@ -49,34 +53,45 @@ def write_keys(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 @contextlib.contextmanager
-def mock_exchange(folder: Path, name: str, *extra: str) -> Iterator[dict[str, str]]:
-    """`mmd mock` on a free port; where it is."""
+def mock_exchange(folder: Path, name: str, *extra: str, tls: bool) -> Iterator[dict[str, str]]:
+    """`mmd mock` on a free port; where it is. With `tls` its certificate is FOLDER/NAME/tls-certificate.pem."""
     port = free_port()
-    process = Process(["mock", "--port", str(port), *extra], clean_environment(), folder, name)
+    secure = ("--tls", "--state", str(folder / name)) if tls else ()
+    process = Process(["mock", "--port", str(port), *secure, *extra], clean_environment(), folder, name)
     try:
         wait_until(f"the mock exchange {name}", lambda: "ready" in process.output.read_text(), PATIENCE_SECONDS)
-        place = f"127.0.0.1:{port}"
-        yield {"rest": f"http://{place}", "stream": f"ws://{place}", "websocket_api": f"ws://{place}/ws-api/v3"}
+        place, s = f"127.0.0.1:{port}", "s" * tls
+        yield {"rest": f"http{s}://{place}", "stream": f"ws{s}://{place}", "websocket_api": f"ws{s}://{place}/ws-api/v3"}
     finally:
-        process.terminate()
+        process.terminate(PATIENCE_SECONDS)
+
+
+def trusting(folder: Path, *names: str) -> dict[str, str]:
+    """Settings of a process that trusts these exchanges' certificates."""
+    bundle = folder / "certificates.pem"
+    bundle.write_text("".join((folder / name / "tls-certificate.pem").read_text() for name in names))
+    return {"SSL_CERT_FILE": str(bundle), "REQUESTS_CA_BUNDLE": str(bundle)}
 
 
 def run_session(client: str, folder: Path) -> Session:
     """The client's session in the clients' own environment. Raises AssertionError when it leaves no record."""
     folder.mkdir()
     keys = write_keys(folder)
+    legacy = ("--legacy-listen-keys",) if client in LISTEN_KEYS else ()
     public = ("--ed25519", f"E1:{keys['ed25519'][1]}", "--rsa", f"R1:{keys['rsa'][1]}")
     files = {"ed25519": ("E1", str(keys["ed25519"][0])), "rsa": ("R1", str(keys["rsa"][0]))}
     own = {"key": "K1", "secret": "S1", "key_files": files}
     arguments, report = folder / "arguments.json", folder / "report.json"
+    tls = client in ONLY_TLS
     with (
-        mock_exchange(folder, "watched", "--speed", WATCHED_SPEED) as watched,
-        mock_exchange(folder, "traded", *public) as traded,
+        mock_exchange(folder, "watched", "--speed", WATCHED_SPEED, *legacy, tls=tls) as watched,
+        mock_exchange(folder, "traded", *public, *legacy, tls=tls) as traded,
     ):
         arguments.write_text(json.dumps({"watched": watched | own, "traded": traded | own}))
         command = [PYTHON, SESSIONS / f"{client}_session.py", arguments, report]
+        environment = clean_environment(**(trusting(folder, "watched", "traded") if tls else {}))
         done = subprocess.run(
-            command, cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=SESSION_SECONDS, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SESSION_SECONDS, check=False
         )
     assert report.exists(), f"{client} left no record:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     record = json.loads(report.read_text())
@@ -104,7 +119,10 @@ def test_a_client_trades_a_whole_session(client: str, sessions: Mapping[str, Fut
 
 
 def test_the_page_is_what_the_sessions_showed(sessions: Mapping[str, Future[Session]]) -> None:
-    page = render([sessions[client].result() for client in CLIENTS])
+    shown = [sessions[client].result() for client in CLIENTS]
+    failed = [(each.client, step) for each in shown for step, (outcome, _) in each.outcomes.items() if outcome == "failed"]
+    assert not failed, failed
+    page = render(shown)
     if os.environ.get("WRITE_TABLE"):
         PAGE.write_text(page)
     assert PAGE.exists(), "run `WRITE_TABLE=1 make test-clients`"

@@ -102,7 +102,7 @@ class BinanceSdkSpotClient(Client):
         book.on_snapshot(depth.last_update_id, depth.bids, depth.asks)
         await enough.wait()
 
-    async def place_post_only(self, side: str, quantity: Decimal, price: Decimal) -> str:
+    async def place(self, side: str, quantity: Decimal, price: Decimal) -> str:
         kind = NewOrderTypeEnum.LIMIT_MAKER
         order = await self._call(
             self.rest.new_order,

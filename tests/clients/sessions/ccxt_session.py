@@ -72,7 +72,7 @@ class CcxtClient(Client):
             bids, asks = ({Decimal(str(price)): Decimal(str(size)) for price, size in book[side]} for side in ("bids", "asks"))
             watch.keep(book["nonce"], bids, asks)
 
-    async def place_post_only(self, side: str, quantity: Decimal, price: Decimal) -> str:
+    async def place(self, side: str, quantity: Decimal, price: Decimal) -> str:
         order = await self.exchange.create_order(
             self.unified, "limit", side.lower(), float(quantity), float(price), {"postOnly": True}
         )

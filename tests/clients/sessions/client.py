@@ -29,11 +29,11 @@ class Places:
 
 @dataclass(frozen=True)
 class Market:
-    """What the client learned of the symbol."""
+    """What the client learned of the symbol; None where it does not tell."""
 
     tick_size: Decimal
-    lot_size: Decimal
-    min_notional: Decimal
+    lot_size: Decimal | None
+    min_notional: Decimal | None
     base: str
     quote: str
 
@@ -137,8 +137,8 @@ class Client(ABC):
         """Keep the book and tell `watch` after each update, until `enough`."""
 
     @abstractmethod
-    async def place_post_only(self, side: str, quantity: Decimal, price: Decimal) -> str:
-        """Order id."""
+    async def place(self, side: str, quantity: Decimal, price: Decimal) -> str:
+        """A limit order, post-only where the client can; its id."""
 
     @abstractmethod
     async def order(self, order_id: str) -> Order:

@@ -76,7 +76,7 @@ class PythonBinanceClient(Client):
                 cache = await manager.recv()
                 watch.keep(manager._last_update_id, dict(cache.get_bids()), dict(cache.get_asks()))
 
-    async def place_post_only(self, side: str, quantity: Decimal, price: Decimal) -> str:
+    async def place(self, side: str, quantity: Decimal, price: Decimal) -> str:
         order = await self.client.create_order(
             symbol=self.symbol, side=side, type="LIMIT_MAKER", quantity=str(quantity), price=str(price)
         )

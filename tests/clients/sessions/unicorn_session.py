@@ -138,7 +138,7 @@ class UnicornClient(Client):
         )
         return caches.depth_caches[self.symbol.lower()]["last_update_id"], bids, asks
 
-    async def place_post_only(self, side: str, quantity: Decimal, price: Decimal) -> str:
+    async def place(self, side: str, quantity: Decimal, price: Decimal) -> str:
         order = await self._call(
             self.rest.create_order, symbol=self.symbol, side=side, type="LIMIT_MAKER", quantity=str(quantity), price=str(price)
         )

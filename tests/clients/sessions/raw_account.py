@@ -1,4 +1,4 @@
-"""The other side of a client's trades: a second account, with signed requests of the standard library alone."""
+"""An account by signed requests of the standard library alone: the other side of a client's trades, and the exchange's own word."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 
-class SecondAccount:
-    """Trades against the client, and says what the exchange itself thinks."""
+class RawAccount:
+    """Trades against the client, or says of the client's own account what the exchange knows."""
 
     def __init__(self, rest_url: str, key: str, secret: str, symbol: str) -> None:
         self.rest_url, self.key, self.secret, self.symbol = rest_url, key, secret, symbol
@@ -33,6 +33,14 @@ class SecondAccount:
         """An immediate-or-cancel order; the ids of its trades."""
         order = {"symbol": self.symbol, "side": side, "type": "LIMIT", "timeInForce": "IOC", "quantity": quantity, "price": price}
         return {fill["tradeId"] for fill in self._signed("POST", "order", order)["fills"]}
+
+    def order(self, order_id: str) -> Any:
+        """One order of the account."""
+        return self._signed("GET", "order", {"symbol": self.symbol, "orderId": order_id})
+
+    def trades(self) -> Any:
+        """The account's last trades."""
+        return self._signed("GET", "myTrades", {"symbol": self.symbol, "limit": 1000})
 
     def _signed(self, method: str, path: str, parameters: dict[str, object]) -> Any:
         payload = urlencode({**parameters, "timestamp": time.time_ns() // 1_000_000})
