@@ -71,7 +71,7 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
     frames = simulated_frames(60 if quick else 300)
     say("hot: network, features, whole way")
     inference_us = hot.inference(bundle, round(20_000 * share))
-    features_us = hot.features(frames)
+    features_us, features_alone_us = hot.features(frames)
     whole = hot.tick_to_quote(frames, bundle, laps=False)
     staged = hot.tick_to_quote(frames, bundle, laps=True)
     without = hot.tick_to_quote(frames, None, laps=False)
@@ -85,6 +85,7 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
     return {
         "inference_us": inference_us,
         "features_us": features_us,
+        "features_alone_us": features_alone_us,
         "hot_tick_to_quote_us": whole.whole,
         "hot_tick_to_order_us": whole.ordering,
         "hot_without_inference_us": without.whole,
