@@ -31,7 +31,9 @@ async def test_a_lost_acknowledgement_leaves_the_order_alive(stage: Stage) -> No
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(api.signed("order.place", newClientOrderId="lives", **ORDER), 0.3)
     # User data tells of it all the same: only the answer is lost.
-    assert [message["event"]["c"] for message in api.events if message["event"]["e"] == "executionReport"] == ["lives"]
+    while (event := (await api.event())["event"])["e"] != "executionReport":
+        pass
+    assert event["c"] == "lives"
     assert await open_ids(stage) == ["lives"]
     assert (await api.signed("order.place", newClientOrderId="next", **ORDER))["status"] == 200
 
@@ -45,17 +47,19 @@ async def test_a_lost_acknowledgement_by_rest(stage: Stage) -> None:
 
 async def test_a_delayed_acknowledgement_comes_after_the_order_stands(stage: Stage) -> None:
     api = await stage.api()
-    stage.on("delay_acknowledgements", milliseconds=300, count=2)
+    stage.on("delay_acknowledgements", milliseconds=1500, count=1)
     began = time.monotonic()
     answer = asyncio.create_task(api.signed("order.place", newClientOrderId="late", **ORDER))
     while await open_ids(stage) != ["late"]:
         assert not answer.done()
     assert not answer.done()
     assert (await answer)["status"] == 200
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - began >= 1.5
+    stage.on("delay_acknowledgements", milliseconds=200, channel="rest", count=1)
+    began = time.monotonic()
     status, _, _ = await stage.alice.signed("DELETE", "order", symbol="BTCUSDT", origClientOrderId="late")
     assert status == 200
-    assert time.monotonic() - began >= 0.6
+    assert time.monotonic() - began >= 0.2
 
 
 @pytest.mark.parametrize(("executed", "stands"), [("yes", ["o-1", "o-2"]), ("no", [])])
@@ -175,7 +179,7 @@ async def test_a_shutdown_is_announced_in_every_form_and_then_done(stage: Stage)
 async def test_a_freeze_is_silence_on_an_open_line(stage: Stage) -> None:
     socket, api = await stage.streams("bookTicker"), await stage.api()
     began = time.monotonic()
-    stage.on("freeze", seconds=0.5)
+    stage.on("freeze", seconds=1.5)
     sent = [stage.move() for _ in range(3)]
     ping, rest = asyncio.create_task(api.call("ping")), asyncio.create_task(stage.alice.public("GET", "time"))
     with pytest.raises(TimeoutError):
@@ -184,7 +188,7 @@ async def test_a_freeze_is_silence_on_an_open_line(stage: Stage) -> None:
     assert not rest.done()
     assert (await ping)["status"] == 200
     assert (await rest)[0] == 200
-    assert time.monotonic() - began >= 0.5
+    assert time.monotonic() - began >= 1.5
     assert stage.struck("freeze") == 1
     assert stage.exchange.sockets("all")
     last = stage.move()
