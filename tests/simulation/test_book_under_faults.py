@@ -29,6 +29,17 @@ prices and quantities; one difference ends the test. Snapshots were cut off at 2
 How often each fault struck (frames, requests, orders, or times switched on):
 
 {struck}
+What finds which fault:
+
+| on the wire | what the client does |
+|---|---|
+| a diff is dropped, skipped, or overtaken by a later one | `U > id + 1` is a gap: the book is invalid until a new snapshot |
+| a diff or touch comes twice, or after a newer one | no newer than the book: ignored and counted |
+| a touch is dropped or late | the next touch, or the diff that passes its id, shows the true one |
+| a damaged frame | refused and counted, the connection is begun anew, every book with it |
+| silence | the connection is begun anew; until then the age of the data keeps quotes away |
+| an update id that ran away upwards | found out after `max_depth_silence_seconds`: the book is begun anew |
+
 Not among the corruptions: a changed digit. It makes a valid frame of another number, which no client can tell from a true one;
 TCP and TLS keep it from happening on the way. What the sequence rules can find of it they do: a crossed book is built anew, and
 so is one whose update id ran away.
