@@ -3,7 +3,8 @@
 A recorded REST snapshot is dated back to the beginning: every level that no diff touched up to the snapshot already stood as it
 shows it. So a client that asks early gets fewer levels, never a wrong one, and has all of them once it has applied the diffs
 up to it.
-Without a snapshot the levels are learned: from the diffs, and from touches that no diff has contradicted.
+Without a snapshot the levels are learned: from the diffs, and from touches that no diff has contradicted. So they are after a hole
+in the recording, since what stood before it may be gone, until a snapshot recorded later shows what stands.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LEARNING_SECONDS = 10
 _NS_PER_SECOND = 1_000_000_000
 _LONGEST_SEARCH_NS = 60 * _NS_PER_SECOND
 _MOST_TOUCHES_WAITING = 10_000
+_MOST_DIFFS_WAITING = 10_000
 
 
 class RecordedBook:
@@ -34,6 +36,8 @@ class RecordedBook:
         """Diffs that did not follow the one before: holes of the recording itself."""
         self.from_snapshot = False
         self._touches: deque[TouchUpdate] = deque(maxlen=_MOST_TOUCHES_WAITING)
+        self._since_break: deque[DepthUpdate] | None = None
+        """Diffs since a hole, until a snapshot mends the book."""
 
     def seed(self, events: Iterable[RecordedEvent]) -> None:
         """Look ahead (at most a minute) for what already stood at the beginning. Call once, before the first event."""
@@ -81,18 +85,30 @@ class RecordedBook:
             if event.final_update_id <= self.update_id:
                 return False
             if not (follows(self.update_id, event) or follows_snapshot(self.update_id, event)):
-                self.breaks += 1
+                self._break()
         while self._touches and self._touches[0].update_id <= event.final_update_id:
             for (side, ticks), lots in _touch_levels(self._touches.popleft()):
                 self.levels[side].setdefault(ticks, lots)
-        for side, levels in ((Side.BUY, event.bids), (Side.SELL, event.asks)):
-            known = self.levels[side]
-            for ticks, lots in levels:
-                if lots:
-                    known[ticks] = lots
-                else:
-                    known.pop(ticks, None)
+        self._apply(event)
         self.update_id = event.final_update_id
+        if self._since_break is not None:
+            self._since_break.append(event)
+        return True
+
+    def on_depth_snapshot(self, event: DepthSnapshot) -> bool:
+        """A snapshot of the recording. True where it mended a book that had a hole: the levels are others now."""
+        diffs = self._since_break
+        if diffs is None or not diffs or diffs[0].first_update_id > event.last_update_id + 1:
+            return False
+        later = [diff for diff in diffs if diff.final_update_id > event.last_update_id]
+        self._since_break = None
+        self.levels = {Side.BUY: dict(event.bids), Side.SELL: dict(event.asks)}
+        self.update_id = event.last_update_id
+        for diff in later:
+            self._apply(diff)
+            self.update_id = diff.final_update_id
+        self.from_snapshot = True
+        self._touches.clear()
         return True
 
     def depth(self, limit: int) -> tuple[int, list[Level], list[Level]]:
@@ -100,6 +116,23 @@ class RecordedBook:
         bids = sorted(self.levels[Side.BUY].items(), reverse=True)[:limit]
         asks = sorted(self.levels[Side.SELL].items())[:limit]
         return max(0, self.update_id), bids, asks
+
+    def _break(self) -> None:
+        """A hole of the recording: nothing that stood before it is known to stand."""
+        self.breaks += 1
+        self.levels = {Side.BUY: {}, Side.SELL: {}}
+        self.from_snapshot = False
+        self._touches.clear()
+        self._since_break = deque(maxlen=_MOST_DIFFS_WAITING)
+
+    def _apply(self, event: DepthUpdate) -> None:
+        for side, levels in ((Side.BUY, event.bids), (Side.SELL, event.asks)):
+            known = self.levels[side]
+            for ticks, lots in levels:
+                if lots:
+                    known[ticks] = lots
+                else:
+                    known.pop(ticks, None)
 
 
 def _changes(event: DepthUpdate) -> list[LevelKey]:

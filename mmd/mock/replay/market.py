@@ -136,14 +136,25 @@ class ReplayMarket:
             book.on_touch_update(event)
             matcher.on_touch_update(event, self._now_ns)
         elif isinstance(event, DepthUpdate):
+            breaks = book.breaks
             if book.on_depth_update(event):
+                if book.breaks > breaks:
+                    self._begin_anew(line.symbol)
                 matcher.on_depth_update(event, self._now_ns)
+        elif isinstance(event, DepthSnapshot):
+            if book.on_depth_snapshot(event):
+                self._begin_anew(line.symbol)
         elif isinstance(event, MarketTrade):
             self._on_trade(self._print_of(event))
             matcher.on_trade(event, self._now_ns)
         # Nobody takes the engine's own diffs while a recording is shown.
         if self.frames % 1000 == 0:
             self._engine.take_depth_changes(line.symbol)
+
+    def _begin_anew(self, symbol: str) -> None:
+        """The levels are others than a diff made of them: after a hole, or mended by a snapshot."""
+        _, bids, asks = self._books[symbol].depth(1 << 30)
+        self._matchers[symbol].reload(bids, asks, self._now_ns)
 
     def _print_of(self, trade: MarketTrade) -> TradePrint:
         """A recorded trade as the public is told of it, at the wall clock's time; its orders are nobody's here."""
