@@ -22,8 +22,3 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """A position may be below zero."""
     pushed_user_data: bool = True
     """Fills and order updates come over a stream. Without: the adapter asks for them at a bounded rate, so they come later."""
-
-
-def statements(capabilities: Capabilities) -> dict[str, bool]:
-    """Every flag by name, for tables."""
-    return {name: getattr(capabilities, name) for name in capabilities.__struct_fields__}

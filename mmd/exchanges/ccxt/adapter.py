@@ -42,9 +42,10 @@ from mmd.types.orders import (
 
 
 class CcxtAdapter:
-    """See `ExchangeAdapter`; arguments as of the native adapters. It records no frames, since ccxt keeps them to itself.
+    """See `ExchangeAdapter`; arguments as of the native adapters.
 
-    Raises `AdapterError` where ccxt is not installed or does not know the exchange, `CredentialsError` for keys that are absent.
+    Raises `AdapterError` where ccxt is not installed or does not know the exchange, or where frames are to be recorded;
+    `CredentialsError` for keys that are absent.
     """
 
     settings_class: ClassVar[type[CcxtSettings]] = CcxtSettings
@@ -59,7 +60,11 @@ class CcxtAdapter:
         random: Random,
         reference_symbols: Iterable[str] = (),
         market_data_only: bool = False,
+        on_market_frame: object = None,
+        on_depth_snapshot: object = None,
     ) -> None:
+        if on_market_frame is not None or on_depth_snapshot is not None:
+            raise AdapterError("ccxt keeps the frames to itself, so nothing can be recorded: record through a native venue")
         self._settings = settings
         self._symbols = tuple(symbols)
         self._streamed = (*self._symbols, *reference_symbols)
