@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from mmd.execution.markout import MarkoutMeter
-from mmd.execution.order_state import OrderState
 from mmd.execution.tracker import OrderTracker
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
 from mmd.market.signals import ExternalSignal, ExternalSignals
 from mmd.risk.limits import NS_PER_MS, nanoseconds
+from mmd.trader.account_events import AccountEvents
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
 from mmd.trader.desk import SymbolDesk
@@ -79,10 +79,6 @@ from mmd.types.stages import NoTimer, Stage, StageTimer
 Event = msgspec.Struct
 QUOTE, RISK = Stage.QUOTE, Stage.RISK
 
-WOULD_MATCH_CODE = -2010
-RACED_CODES = (-2011, -2022)
-"""A replacement that was not attempted, since its predecessor was filled meanwhile: the market's doing, no error of ours."""
-
 
 class Trader:
     """The core of every shell: live, paper, mock, backtest, simulation and replay.
@@ -120,7 +116,6 @@ class Trader:
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
         self.signals = ExternalSignals()
-        self.rejections: dict[str, int] = {}
         self.now_ns = 0
         self._exited = False
         self._max_data_age_ns = nanoseconds(config.risk.max_data_age_seconds)
@@ -132,6 +127,9 @@ class Trader:
         if checkpoint is not None:
             self.safeguards.restore(checkpoint)
             self.accounts.restore(checkpoint)
+        self.account_events = AccountEvents(
+            self, self.tracker, self.safeguards, self.orders, self.accounts, self.markouts, self._outbox
+        )
         self._handlers: dict[type, Callable[[Any], None]] = {
             TouchUpdate: self._on_touch,
             DepthUpdate: self._on_depth,
@@ -141,24 +139,24 @@ class Trader:
             FeedStatus: self._on_feed_status,
             FeedAnnouncement: self._on_announcement,
             Timer: self._on_timer,
-            OrderAccepted: self._on_accepted,
-            OrderRejected: self._on_rejected,
-            CancelRejected: self._on_order_event,
-            OutcomeUnknown: self._on_order_event,
-            OrderUpdate: self._on_order_event,
-            OrderNotFound: self._on_not_found,
-            Fill: self._on_fill,
-            FundingPaid: self._on_funding,
-            DeadMansSwitchLapsed: self._on_switch_lapsed,
-            ForcedTrade: self._on_forced_trade,
-            OrderChannelStatus: self._on_channel,
-            ReconciliationReport: self._on_reconciliation,
-            ReconciliationFailed: self._on_reconciliation_failed,
+            OrderAccepted: self.account_events.on_accepted,
+            OrderRejected: self.account_events.on_rejected,
+            CancelRejected: self.account_events.on_order_event,
+            OutcomeUnknown: self.account_events.on_order_event,
+            OrderUpdate: self.account_events.on_order_event,
+            OrderNotFound: self.account_events.on_not_found,
+            Fill: self.account_events.on_fill,
+            FundingPaid: self.account_events.on_funding,
+            DeadMansSwitchLapsed: self.account_events.on_switch_lapsed,
+            ForcedTrade: self.account_events.on_forced_trade,
+            OrderChannelStatus: self.account_events.on_channel,
+            ReconciliationReport: self.account_events.on_reconciliation,
+            ReconciliationFailed: self.account_events.on_reconciliation_failed,
             BalanceReport: self._ignore,
-            ExternalBalanceChange: self._on_external_change,
-            OrderBudgetReport: self._on_budget,
-            RateLimited: self._on_rate_limited,
-            ClockSync: self._on_clock,
+            ExternalBalanceChange: self.account_events.on_external_change,
+            OrderBudgetReport: self.account_events.on_budget,
+            RateLimited: self.account_events.on_rate_limited,
+            ClockSync: self.account_events.on_clock,
             InstrumentsLoaded: self._ignore,
             MarkPrice: self._on_mark_price,
             HaltRequest: self._on_halt,
@@ -231,7 +229,7 @@ class Trader:
         self.now_ns = now = event.receive_ns
         for desk in self.desks.values():
             if desk.dirty:
-                self._refresh(desk, now)
+                self.refresh(desk, now)
 
     def _on_feed_status(self, event: FeedStatus) -> None:
         self.now_ns = event.receive_ns
@@ -244,7 +242,7 @@ class Trader:
                 continue
             self.safeguards.pause(PauseReason.FEED_DISCONNECTED, symbol, down, event.receive_ns)
             desk.invalidate(f"feed {event.state.value} {event.detail}".strip())
-            self._refresh(desk, event.receive_ns)
+            self.refresh(desk, event.receive_ns)
 
     def _on_announcement(self, event: FeedAnnouncement) -> None:
         self.now_ns = event.receive_ns
@@ -254,138 +252,6 @@ class Trader:
             desk.dirty = True
         for watched in self.watched.values():
             watched.feed_lag.on_announcement(event.receive_ns, event.epoch_ns, event.speed)
-
-    # ---- orders
-
-    def _on_order_event(self, event: Any) -> None:
-        self.now_ns = event.receive_ns
-        self.tracker.on_event(event)
-        desk = self.desks.get(event.symbol)
-        if desk is not None:
-            desk.dirty = True
-        self._leave_when_clear()
-
-    def _on_accepted(self, event: OrderAccepted) -> None:
-        self.safeguards.errors.succeeded()
-        self._on_order_event(event)
-
-    def _on_rejected(self, event: OrderRejected) -> None:
-        key = str(event.code)
-        self.rejections[key] = self.rejections.get(key, 0) + 1
-        raced = (
-            event.would_take
-            or event.code in RACED_CODES
-            or (event.code == WOULD_MATCH_CODE and "immediately match" in event.message)
-        )
-        if not raced:
-            self.safeguards.errors.failed(f"order refused: {event.code} {event.message}")
-        self._on_order_event(event)
-
-    def _on_not_found(self, event: OrderNotFound) -> None:
-        order = self.tracker.find(event.client_order_id)
-        self._on_order_event(event)
-        if order is not None and order.acknowledged and order.state is OrderState.NEVER_EXISTED:
-            self._halt(f"{event.symbol}: the venue has forgotten order {event.client_order_id}, which it had acknowledged", "core")
-
-    def _on_fill(self, event: Fill) -> None:
-        self.now_ns = event.receive_ns
-        self._book(event)
-        self.tracker.on_event(event)
-        self._leave_when_clear()
-
-    def _book(self, fill: Fill) -> None:
-        desk = self.desks.get(fill.symbol)
-        if desk is None or not self.tracker.is_ours(fill.client_order_id):
-            return
-        if not desk.ledger.book(fill):
-            return
-        desk.fills += 1
-        desk.dirty = True
-        if desk.book.valid:
-            self.markouts.on_fill(fill, desk.book.bid_ticks + desk.book.ask_ticks)
-        self._mark_and_check()
-        self._persist()
-
-    def _on_funding(self, event: FundingPaid) -> None:
-        self.now_ns = event.receive_ns
-        if self._book_funding(event):
-            self._mark_and_check()
-            self._persist()
-
-    def _book_funding(self, payment: FundingPaid) -> bool:
-        desk = self.desks.get(payment.symbol)
-        # Before the first comparison it is not known which payments are ours to book; that one brings the rest.
-        if desk is None or payment.symbol not in self.accounts.neutral_base_atoms:
-            return False
-        return desk.ledger.book_funding(payment)
-
-    def _on_switch_lapsed(self, event: DeadMansSwitchLapsed) -> None:
-        self.now_ns = event.receive_ns
-        self._halt(f"{event.symbol}: the venue's dead-man's switch has lapsed: {event.detail}", "core")
-
-    def _on_forced_trade(self, event: ForcedTrade) -> None:
-        self.now_ns = event.receive_ns
-        self._halt(f"{event.symbol}: the venue trades on our position: {event.detail}", "core")
-
-    def _on_channel(self, event: OrderChannelStatus) -> None:
-        self.now_ns = event.receive_ns
-        self.orders.channel_up = event.connected
-        self.tracker.on_event(event)
-        self.safeguards.pause_all(PauseReason.ORDER_CHANNEL_DOWN, not event.connected, event.receive_ns)
-        if event.connected:
-            self.safeguards.pause_all(PauseReason.RECONCILING, True, event.receive_ns)
-            self._outbox.put(self.accounts.request("order channel connected", event.receive_ns))
-        for desk in self.desks.values():
-            self._refresh(desk, event.receive_ns)
-
-    def _on_reconciliation(self, event: ReconciliationReport) -> None:
-        self.now_ns = now = event.receive_ns
-        outcome = self.accounts.on_report(event)
-        self.safeguards.on_margin(event)
-        self.tracker.on_event(event)
-        # Every payment is booked before the loss is judged.
-        funded = [payment for payment in event.funding if self._book_funding(payment)]
-        for fill in outcome.fills:
-            self._book(fill)
-            self.tracker.on_event(fill)
-        verdict = self.accounts.judge(event, outcome)
-        if verdict.halt_reason:
-            self._halt(verdict.halt_reason, "core")
-        self.safeguards.pause_all(PauseReason.RECONCILING, not verdict.clean, now)
-        if verdict.clean:
-            self.safeguards.pause_all(PauseReason.STARTING, False, now)
-            self.safeguards.pause_all(PauseReason.EXTERNAL_BALANCE_CHANGE, False, now)
-        if funded:
-            self._mark_and_check()
-        if verdict.changed or funded:
-            self._persist()
-        for desk in self.desks.values():
-            self._refresh(desk, now)
-        self._leave_when_clear()
-
-    def _on_reconciliation_failed(self, event: ReconciliationFailed) -> None:
-        self.now_ns = event.receive_ns
-        if self.accounts.on_failure(event):
-            self._halt(f"the venue's view of the account could not be had {self.accounts.failures} times: {event.detail}", "core")
-
-    def _on_external_change(self, event: ExternalBalanceChange) -> None:
-        self.now_ns = event.receive_ns
-        self.safeguards.pause_all(PauseReason.EXTERNAL_BALANCE_CHANGE, True, event.receive_ns)
-        self._outbox.put(self.accounts.request(f"{event.asset} balance changed without a trade", event.receive_ns))
-        for desk in self.desks.values():
-            self._refresh(desk, event.receive_ns)
-
-    def _on_budget(self, event: OrderBudgetReport) -> None:
-        self.safeguards.order_rate.on_venue_report(event)
-
-    def _on_rate_limited(self, event: RateLimited) -> None:
-        self.now_ns = event.receive_ns
-        self.safeguards.rate_limited_until(event.until_ns, event.receive_ns)
-        for desk in self.desks.values():
-            self._refresh(desk, event.receive_ns)
-
-    def _on_clock(self, event: ClockSync) -> None:
-        self.tracker.on_event(event)
 
     def _ignore(self, event: Event) -> None:
         """Nothing in the core depends on it."""
@@ -398,9 +264,9 @@ class Trader:
             self._check_feed(desk, now)
         for watched in self.watched.values():
             self._ask_for_snapshot(watched.book, now)
-        self._mark_and_check()
+        self.mark_and_check()
         for reason in self.safeguards.breaches(now):
-            self._halt(reason, "core")
+            self.halt(reason, "core")
         if self.orders.channel_up:
             for command in self.tracker.due(now):
                 self.orders.send(command)
@@ -409,12 +275,12 @@ class Trader:
                 self._outbox.put(request)
         for desk in self.desks.values():
             if desk.dirty or desk.quote is None or self._blocked(desk, now):
-                self._refresh(desk, now)
+                self.refresh(desk, now)
             desk.run_challenger(now)
             desk.perception.measure_drift()
         if self.safeguards.persist_due:
-            self._persist()
-        self._leave_when_clear()
+            self.persist()
+        self.leave_when_clear()
 
     def _check_feed(self, desk: SymbolDesk, now: int) -> None:
         symbol, book = desk.instrument.symbol, desk.book
@@ -428,9 +294,10 @@ class Trader:
 
     def _on_halt(self, event: HaltRequest) -> None:
         self.now_ns = event.receive_ns
-        self._halt(event.reason, event.actor)
+        self.halt(event.reason, event.actor)
 
-    def _halt(self, reason: str, actor: str) -> None:
+    def halt(self, reason: str, actor: str) -> None:
+        """Latch, take back what was not handed out yet, cancel everything of ours. A second halt keeps the first one's record."""
         record = self.safeguards.halt(reason, actor, self.now_ns)
         if record is not None:
             for unsent in self._outbox.put_halt(PersistHalt(record)):
@@ -454,7 +321,7 @@ class Trader:
         self.orders.leaving = True
         for desk in self.desks.values():
             self.orders.withdraw(desk, event.receive_ns)
-        self._leave_when_clear()
+        self.leave_when_clear()
 
     def _on_challenge(self, event: ChallengeNetworks) -> None:
         for symbol, desk in self.desks.items():
@@ -469,15 +336,16 @@ class Trader:
         for symbol, desk in self.desks.items():
             desk.use(event.bundle, event.predictors[symbol])
 
-    def _leave_when_clear(self) -> None:
+    def leave_when_clear(self) -> None:
+        """Exit once nothing of ours is open, if we were asked to leave."""
         if self.orders.leaving and not self._exited and not self.tracker.all_open():
             self._exited = True
-            self._persist()
+            self.persist()
             self._outbox.put(Exit(self.now_ns, "no order of ours is open"))
 
     # ---- quoting
 
-    def _refresh(self, desk: SymbolDesk, now: int) -> None:
+    def refresh(self, desk: SymbolDesk, now: int) -> None:
         """Bring the symbol's orders in line with what should stand now."""
         desk.dirty = False
         book = desk.book
@@ -509,12 +377,14 @@ class Trader:
 
     # ---- money
 
-    def _mark_and_check(self) -> None:
+    def mark_and_check(self) -> None:
+        """Mark the book of positions, and halt where that breaks a limit."""
         reason = self.safeguards.mark(self.now_ns)
         if reason is not None:
-            self._halt(reason, "core")
+            self.halt(reason, "core")
 
-    def _persist(self) -> None:
+    def persist(self) -> None:
+        """Write a checkpoint before any later command is carried out."""
         self._outbox.put(self._checkpoint())
 
     def _checkpoint(self) -> PersistLedger:

@@ -55,7 +55,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         drawdown=safeguards.drawdown,
         risk_denials={reason.value: count for reason, count in safeguards.checks.denials.items() if count},
         pause_counts={reason.value: count for reason, count in safeguards.pauses.counts.items() if count},
-        rejections=dict(trader.rejections),
+        rejections=dict(trader.account_events.rejections),
         gate_refusals=gate_refusals(trader),
         reconciliations=dict(trader.accounts.counts),
         limits_used=safeguards.limits_used(trader.tracker),
