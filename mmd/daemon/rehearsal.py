@@ -35,6 +35,8 @@ from mmd.types.stages import StageTimer
 
 ORDERS = frozenset({PlaceOrder, ReplaceOrder, CancelOrder, AmendOrder})
 MANY = 100_000
+FINISHED_KEPT = 100
+"""A rehearsal of each symbol finishes hundreds of orders a second, and nothing ever comes late."""
 PLENTY_ATOMS = 10**12
 
 
@@ -55,7 +57,7 @@ class RehearsedSession:
             session="rehearsal",
             quoting=quoting,
             # Each tick is to be answered, which neither order limits nor a quote's least life would allow a real session.
-            execution=ExecutionSettings(minimum_quote_life_ms=0),
+            execution=ExecutionSettings(minimum_quote_life_ms=0, terminal_orders_kept=FINISHED_KEPT),
             risk=RiskLimits(max_orders_per_10s=MANY, max_orders_per_day=10**9, order_count_reserve=10_000),
         )
         self.trader = Trader(config, instruments, bundle=bundle, predictors=predictors, stages=stages)

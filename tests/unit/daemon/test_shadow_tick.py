@@ -122,6 +122,8 @@ def test_a_long_rehearsal_keeps_no_more_than_a_short_one(
         shadow.tick()
     tracker = shadow.session.trader.tracker
     assert len(tracker.all_open()) <= 4
+    assert shadow.session.requests > 1000
+    assert len(tracker.every_order()) <= 110
     assert shadow.session.trader.report(START_NS).open_orders is not None
 
 
