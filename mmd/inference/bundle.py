@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from mmd.inference.card import CARD_FILE, Card, decode_card, encode_card
+from mmd.inference.companion import Companion, CompanionCard, companion_files
 from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import Golden, GoldenInputs, decode_golden, deviation, disagreement, encode_golden, replay
 from mmd.inference.runtime import Runtime, load_runtime
@@ -24,6 +25,8 @@ class Bundle(msgspec.Struct, frozen=True):
     golden: Golden
     models: dict[str, bytes]
     """Graph by the variant's name."""
+    companion_files: dict[str, bytes]
+    """Graphs and golden vectors of the companion networks by file name; empty where there are none."""
     digest: str
     """SHA-256 of card.json, which holds the hashes of all other files: names the bundle in journals and reports."""
 
@@ -59,7 +62,39 @@ def load_bundle(folder: Path, *, feature_schema_hash: str | None) -> Bundle:
             raise BundleError(f"{card_path}: variant {variant.name} names {variant.file}, whose hash is not among `files`")
         models[variant.name] = contents[variant.file]
     golden = decode_golden(contents, tuple(models), lambda file: str(folder / file))
-    return Bundle(folder=folder, card=card, golden=golden, models=models, digest=hashlib.sha256(card_data).hexdigest())
+    return Bundle(
+        folder=folder,
+        card=card,
+        golden=golden,
+        models=models,
+        companion_files=_companion_files(card, contents, card_path),
+        digest=hashlib.sha256(card_data).hexdigest(),
+    )
+
+
+def _companion_files(card: Card, contents: Mapping[str, bytes], card_path: Path) -> dict[str, bytes]:
+    if card.companion is None:
+        return {}
+    wanted = companion_files(card.companion)
+    missing = [file for file in wanted if file not in contents]
+    if missing:
+        raise BundleError(f"{card_path}: companion networks name {', '.join(missing)}, whose hash is not among `files`")
+    return {file: contents[file] for file in wanted}
+
+
+def attach_companion(folder: Path, companion: CompanionCard, files: Mapping[str, bytes]) -> Bundle:
+    """Writes companion networks into a bundle that there is, in the place of those it had; the stage begins anew.
+
+    Raises BundleError where the bundle cannot be read or the companion's graphs do not reproduce their golden vectors here.
+    """
+    bundle = load_bundle(folder, feature_schema_hash=None)
+    Companion(companion, files)
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    hashes = bundle.card.files | {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+    card = msgspec.structs.replace(bundle.card, companion=companion, files=dict(sorted(hashes.items())), stage="none", evidence=())
+    write_card(folder, card)
+    return load_bundle(folder, feature_schema_hash=card.feature_schema_hash)
 
 
 def write_bundle(

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from mmd.inference.companion import CompanionCard
 from mmd.inference.drift import Bins
 from mmd.inference.errors import BundleError
 
@@ -124,6 +125,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     data_manifest: dict[str, str] = {}
     built_with: dict[str, str] = {}
     """Package to version."""
+    companion: CompanionCard | None = None
+    """The networks of order flow, adverse selection and risk, where the bundle has them."""
     stage: Stage = "none"
     evidence: tuple[Evidence, ...] = ()
     files: dict[str, str] = {}

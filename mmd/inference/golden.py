@@ -56,6 +56,11 @@ class Golden(msgspec.Struct, frozen=True):
     answers: dict[str, GoldenAnswers]
 
 
+def state_names(session: TensorSession) -> tuple[str, ...]:
+    """The recurrent states that a graph carries: all of them, or none where its features are all its memory."""
+    return tuple(name for name in STATE_NAMES if name in session.inputs)
+
+
 def answer_files(variant_name: str) -> tuple[str, str]:
     """Names of the files that hold a variant's outputs and final states."""
     return f"golden_{variant_name}_outputs.npy", f"golden_{variant_name}_state.npy"
@@ -63,7 +68,7 @@ def answer_files(variant_name: str) -> tuple[str, str]:
 
 def replay(session: TensorSession, inputs: GoldenInputs) -> GoldenAnswers:
     """Runs the sequences. Leaves the session's tensors as the last step left them."""
-    states = [(session.inputs[name], session.outputs[f"{name}_out"]) for name in STATE_NAMES]
+    states = [(session.inputs[name], session.outputs[f"{name}_out"]) for name in state_names(session)]
     market, inventory = session.inputs["market"], session.inputs["inventory"]
     size = sum(state.size for state, _ in states)
     expected = {"market": market.size, "inventory": inventory.size, "state": size}
@@ -85,7 +90,8 @@ def replay(session: TensorSession, inputs: GoldenInputs) -> GoldenAnswers:
             outputs[sequence, step] = [session.outputs[name].item() for name in OUTPUT_NAMES]
             for state, state_out in states:
                 state[:] = state_out
-        final[sequence] = np.concatenate([state[0] for state, _ in states])
+        if states:
+            final[sequence] = np.concatenate([state[0] for state, _ in states])
     return GoldenAnswers(outputs=outputs, state=final)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmd.inference.bundle import Bundle
 from mmd.inference.card import Card
 from mmd.inference.errors import BundleError, ModelRefused
-from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES, disagreement
+from mmd.inference.golden import OUTPUT_NAMES, disagreement, state_names
 from mmd.inference.runtime import Runtime, TensorSession, load_runtime
 
 Array = NDArray[np.float32]
@@ -67,7 +67,7 @@ class QuotePredictor:
         """[market inputs] float32, the session's own buffer: write each step's row into it."""
         self.inventory: Array = inputs["inventory"][0]
         """[inventory inputs] float32, likewise. It keeps its values from step to step."""
-        self._states = tuple((inputs[name], outputs[f"{name}_out"]) for name in STATE_NAMES)
+        self._states = tuple((inputs[name], outputs[f"{name}_out"]) for name in state_names(self._session))
         self._copies = tuple((_bytes_of(state), _bytes_of(state_out)) for state, state_out in self._states)
         self._outputs = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
         self._invoke = self._session.invoke
@@ -179,8 +179,8 @@ class QuotePredictor:
             self.step()
 
     def recurrent_state(self) -> Array:
-        """A copy, h1, c1, h2 and c2 in one row, for a checkpoint."""
-        return np.concatenate([state[0] for state, _ in self._states])
+        """A copy, h1, c1, h2 and c2 in one row, for a checkpoint; nothing where the network carries none."""
+        return np.concatenate([np.zeros(0, dtype=np.float32), *(state[0] for state, _ in self._states)])
 
     def restore_recurrent_state(self, state: Array, steps: int) -> None:
         """From a checkpoint of the same bundle. Raises ValueError where the size differs or a number is not finite."""
@@ -223,7 +223,8 @@ def _bytes_of(array: Array) -> memoryview:
 
 def _signature_problem(session: TensorSession, card: Card) -> str | None:
     """What the graph's signature lacks to be a one-step quote network for this card."""
-    wanted_inputs, wanted_outputs = {"market", "inventory", *STATE_NAMES}, {*OUTPUT_NAMES, *(f"{name}_out" for name in STATE_NAMES)}
+    states = state_names(session)
+    wanted_inputs, wanted_outputs = {"market", "inventory", *states}, {*OUTPUT_NAMES, *(f"{name}_out" for name in states)}
     if set(session.inputs) != wanted_inputs or set(session.outputs) != wanted_outputs:
         return (
             f"has inputs {sorted(session.inputs)} and outputs {sorted(session.outputs)}, "
@@ -231,7 +232,7 @@ def _signature_problem(session: TensorSession, card: Card) -> str | None:
         )
     shapes: dict[str, tuple[int, ...]] = {"market": (1, len(card.feature_names)), "inventory": (1, len(card.inventory_names))}
     arrays = {**session.inputs, **session.outputs}
-    shapes |= {f"{name}_out": arrays[name].shape for name in STATE_NAMES}
+    shapes |= {f"{name}_out": arrays[name].shape for name in states}
     shapes |= dict.fromkeys(OUTPUT_NAMES, (1, 1))
     wrong = [f"{name} is {arrays[name].shape}, expected {shape}" for name, shape in shapes.items() if arrays[name].shape != shape]
     return "; ".join(wrong) or None

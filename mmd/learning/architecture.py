@@ -1,8 +1,9 @@
 """The quote network in Keras, for training, and its weights as plain arrays, for export.
 
 LSTM 128 -> LSTM 64 -> with the five inventory inputs -> 128 -> 64 -> three branches of 32: price change (linear, in sigma over H),
-place of the optimal spread (sigmoid), position (tanh). Inputs are raw: the network normalises them itself. TensorFlow is imported
-when a network is built, not before.
+place of the optimal spread (sigmoid), position (tanh). Inputs are raw: the network normalises them itself. The compact form has
+LSTMs of 48 and 24 units and the newest row beside them in the shared layers, the row form has the newest row alone. TensorFlow is
+imported when a network is built, not before.
 """
 
 from __future__ import annotations
@@ -33,11 +34,26 @@ class QuoteSizes:
     shared_1: int = 128
     shared_2: int = 64
     branch: int = BRANCH_UNITS
+    skip: bool = False
+    """Whether the newest row joins the shared layers beside the recurrent state, so that it need not pass through gates."""
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there are LSTMs; without them the features' own windows and fading sums are all the memory."""
+        return self.lstm_2 > 0
 
     @property
     def states(self) -> tuple[int, int, int, int]:
         """Widths of h1, c1, h2, c2."""
         return self.lstm_1, self.lstm_1, self.lstm_2, self.lstm_2
+
+
+ARCHITECTURES = {
+    "article": QuoteSizes(),
+    "compact": QuoteSizes(lstm_1=48, lstm_2=24, skip=True),
+    "row": QuoteSizes(lstm_1=0, lstm_2=0, skip=True),
+}
+"""By the name that `mmd train` knows."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +89,9 @@ class QuoteWeights:
 
     sizes: QuoteSizes
     scaling: Scaling
-    lstm_1: Lstm
-    lstm_2: Lstm
+    lstm_1: Lstm | None
+    lstm_2: Lstm | None
+    """None where the network is not recurrent."""
     shared_1: Dense
     shared_2: Dense
     hidden: tuple[Dense, Dense, Dense]
@@ -94,13 +111,18 @@ def build_network(sizes: QuoteSizes, scaling: Scaling, dropout: float = 0.0) -> 
     market = keras.Input((None, sizes.market), name="market")
     inventory = keras.Input((None, INVENTORY_INPUTS), name="inventory")
     other_inventory = keras.Input((None, INVENTORY_INPUTS), name="other_inventory")
-    states = [keras.Input((width,), name=name) for name, width in zip(("h1", "c1", "h2", "c2"), sizes.states, strict=True)]
-    x, h1, c1 = layers.LSTM(sizes.lstm_1, return_sequences=True, return_state=True, name="lstm_1")(
-        _normalised(market, scaling.market_mean, scaling.market_std), initial_state=states[:2]
-    )
-    x = layers.Dropout(dropout, name="dropout_1")(x)
-    x, h2, c2 = layers.LSTM(sizes.lstm_2, return_sequences=True, return_state=True, name="lstm_2")(x, initial_state=states[2:])
-    x = layers.Dropout(dropout, name="dropout_2")(x)
+    names = ("h1", "c1", "h2", "c2") if sizes.recurrent else ()
+    states = [keras.Input((width,), name=name) for name, width in zip(names, sizes.states, strict=False)]
+    rows = _normalised(market, scaling.market_mean, scaling.market_std)
+    seen, carried = [rows] if sizes.skip else [], []
+    if sizes.recurrent:
+        x, h1, c1 = layers.LSTM(sizes.lstm_1, return_sequences=True, return_state=True, name="lstm_1")(
+            rows, initial_state=states[:2]
+        )
+        x = layers.Dropout(dropout, name="dropout_1")(x)
+        x, h2, c2 = layers.LSTM(sizes.lstm_2, return_sequences=True, return_state=True, name="lstm_2")(x, initial_state=states[2:])
+        seen.insert(0, layers.Dropout(dropout, name="dropout_2")(x))
+        carried = [h1, c1, h2, c2]
     shared = [
         layers.Dense(sizes.shared_1, activation="relu", name="shared_1"),
         layers.Dense(sizes.shared_2, activation="relu", name="shared_2"),
@@ -114,12 +136,14 @@ def build_network(sizes: QuoteSizes, scaling: Scaling, dropout: float = 0.0) -> 
     ]
 
     def heads(held: Any) -> list[Any]:
-        y = layers.Concatenate()([x, _normalised(held, scaling.inventory_mean, scaling.inventory_std)])
+        # In this order, by which the exported graph takes the kernel apart: state, inventory, row.
+        own = _normalised(held, scaling.inventory_mean, scaling.inventory_std)
+        y = layers.Concatenate()([*seen[: len(seen) - sizes.skip], own, *seen[len(seen) - sizes.skip :]])
         for layer in shared:
             y = layer(y)
         return [output(hidden(y)) for hidden, output in branches]
 
-    outputs = [*heads(inventory), *heads(other_inventory)[:2], h1, c1, h2, c2]
+    outputs = [*heads(inventory), *heads(other_inventory)[:2], *carried]
     return keras.Model([market, inventory, other_inventory, *states], outputs, name="quote")
 
 
@@ -140,8 +164,8 @@ def extract_weights(network: Any, sizes: QuoteSizes, scaling: Scaling) -> QuoteW
     return QuoteWeights(
         sizes=sizes,
         scaling=scaling,
-        lstm_1=Lstm(*arrays("lstm_1")),
-        lstm_2=Lstm(*arrays("lstm_2")),
+        lstm_1=Lstm(*arrays("lstm_1")) if sizes.recurrent else None,
+        lstm_2=Lstm(*arrays("lstm_2")) if sizes.recurrent else None,
         shared_1=Dense(*arrays("shared_1")),
         shared_2=Dense(*arrays("shared_2")),
         hidden=(hidden[0], hidden[1], hidden[2]),

@@ -16,7 +16,7 @@ from mmd.inference.bundle import Bundle, write_bundle
 from mmd.inference.card import Card, Normalisation, TrainingRange, Variant
 from mmd.inference.drift import Bins, reference_bins
 from mmd.inference.errors import BundleError
-from mmd.inference.golden import GoldenInputs
+from mmd.inference.golden import GoldenInputs, state_names
 from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, load_runtime
 from mmd.learning.architecture import QuoteWeights
 from mmd.learning.batches import Walk, WalkSizes
@@ -212,7 +212,7 @@ def golden_inputs(dataset: Dataset, runtime: Runtime, reference: bytes) -> Golde
     """Short runs of test rows with random inventory: the first from zero state, the others from states that real rows led to."""
     rng = np.random.default_rng(0)
     session = runtime.load(reference)
-    states = ("h1", "c1", "h2", "c2")
+    states = state_names(session)
     rows, held, begins, answers = [], [], [], []
     for number in range(GOLDEN_SEQUENCES):
         part = dataset.parts[TEST][number * len(dataset.parts[TEST]) // GOLDEN_SEQUENCES]
@@ -225,7 +225,7 @@ def golden_inputs(dataset: Dataset, runtime: Runtime, reference: bytes) -> Golde
         outputs = []
         for index, row in enumerate(market):
             if index == warm:
-                begins.append(np.concatenate([session.inputs[name][0] for name in states]))
+                begins.append(np.concatenate([np.zeros(0, dtype=np.float32), *(session.inputs[name][0] for name in states)]))
             session.inputs["market"][0] = row
             session.inputs["inventory"][0] = inventory[max(0, index - warm)]
             session.invoke()

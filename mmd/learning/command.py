@@ -12,30 +12,47 @@ import typer
 
 if TYPE_CHECKING:
     from mmd.inference.bundle import Bundle
+    from mmd.learning.architecture import QuoteSizes
     from mmd.learning.dataset import Dataset
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
 
 app = typer.Typer(name="train", help="Train networks and write bundles.", add_completion=False, pretty_exceptions_enable=False)
 
-NETWORKS = ("quote",)
+NETWORKS = ("quote", "companion", "all")
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 
-NetworkArgument = Annotated[str, typer.Argument(help="Which network: quote.")]
+NetworkArgument = Annotated[
+    str, typer.Argument(help="quote; companion (order flow, adverse selection and risk, into the bundle at --out); or all.")
+]
 DataOption = Annotated[
     list[str],
     typer.Option(
         "--data",
         "-d",
         metavar="SOURCE",
-        help="sim:SEEDS,HOURS (the simulated market; hours of each seed) or a folder of recorded Binance frames; may be repeated.",
+        help="sim:SEEDS,HOURS (the simulated market; hours of each seed), a folder of recorded Binance frames or of parquet books "
+        "with their trades, or one such book; may be repeated.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle, such as models/quote-v2.")]
 EpochsOption = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training part at most.")]
 MinutesOption = Annotated[float, typer.Option("--minutes", min=0.0, help="No epoch begins after so many minutes (0: no limit).")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of first weights, batches and inventory paths.")]
+ArchitectureOption = Annotated[
+    str,
+    typer.Option(
+        "--architecture", help="article (LSTM 128 and 64), compact (LSTM 48 and 24, the newest row beside them) or row (no LSTM)."
+    ),
+]
+TeacherOption = Annotated[
+    float,
+    typer.Option("--teacher-share", min=0.0, max=1.0, help="Share of the price target that trees and networks together give."),
+]
+DecayOption = Annotated[float, typer.Option("--weight-decay", min=0.0, help="AdamW's.")]
+MostRowsOption = Annotated[int, typer.Option("--most-rows", min=1_000, help="Newest rows of each series to train on at most.")]
+LanesOption = Annotated[int, typer.Option("--lanes", min=1, help="Segments side by side.")]
 HorizonOption = Annotated[float, typer.Option("--horizon", min=0.01, help="H of the labels, seconds.")]
 QuantileOption = Annotated[
     float, typer.Option("--spread-quantile", min=0.01, max=0.99, help="Quantile that the spread head is for.")
@@ -54,6 +71,11 @@ def train(
     epochs: EpochsOption = 25,
     minutes: MinutesOption = 0.0,
     seed: SeedOption = 1,
+    architecture: ArchitectureOption = "article",
+    teacher_share: TeacherOption = 0.0,
+    weight_decay: DecayOption = 0.02,
+    lanes: LanesOption = 48,
+    most_rows: MostRowsOption = 250_000,
     horizon: HorizonOption = 1.0,
     spread_quantile: QuantileOption = 0.5,
     work_dir: WorkOption = None,
@@ -61,11 +83,13 @@ def train(
 ) -> None:
     """Train a network on simulated or recorded markets and write it as a bundle: quantized graphs, golden vectors, card.
 
-    Needs the extra `train` (TensorFlow). The last part of every session is kept for the card's measures and fits nothing.
+    Needs the extra `train` (TensorFlow). The last day of each series (the last part of a shorter one) fits nothing and is what the
+    card's measures are about.
 
     \b
     Examples:
       mmd train quote --data sim:1-6,0.5 --data ../shared/data/binance_raw --out models/quote-v2
+      mmd train quote --data ../shared/data --out models/quote-v2 --architecture compact --teacher-share 0.7
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
       mmd train quote --data sim:1-6,0.5 --out models/quote-v2 --resume
 
@@ -75,19 +99,78 @@ def train(
     if network not in NETWORKS:
         _fail(f"there is no network {network!r}: expected {', '.join(NETWORKS)}", EXIT_USAGE)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from mmd.learning.architecture import ARCHITECTURES
+    from mmd.learning.batches import WalkSizes
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
 
     labels = LabelSettings(horizon_seconds=horizon, spread_quantile=spread_quantile)
-    bundle = _run(data, out, labels, TrainingSettings(epochs=epochs, seed=seed), work_dir, resume, minutes)
-    typer.echo(summary(bundle))
+    if architecture not in ARCHITECTURES:
+        _fail(f"there is no architecture {architecture!r}: expected {' or '.join(ARCHITECTURES)}", EXIT_USAGE)
+    settings = TrainingSettings(
+        epochs=epochs, seed=seed, teacher_share=teacher_share, weight_decay=weight_decay, walk=WalkSizes(lanes=lanes)
+    )
+    dataset = _dataset_or_exit(data, labels, most_rows)
+    if network in ("quote", "all"):
+        typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes)))
+    if network in ("companion", "all"):
+        typer.echo(companion_summary(_run_companion(dataset, out, seed)))
+
+
+def _dataset_or_exit(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:
+    from mmd.learning.errors import SourceError
+
+    try:
+        return _dataset(data, labels, most_rows)
+    except ImportError as error:
+        _fail(f"{error}: training needs the extra `train`, install it with: pip install 'mmd[train]'", EXIT_ERROR)
+    except (SourceError, ValueError, OSError) as error:
+        _fail(str(error), EXIT_ERROR)
+    raise AssertionError("unreachable")
+
+
+def _run_companion(dataset: Dataset, out: Path, seed: int) -> Bundle:
+    from mmd.inference.bundle import attach_companion
+    from mmd.inference.errors import BundleError
+    from mmd.learning.companion_building import build_companion
+    from mmd.learning.companion_labels import CompanionLabelSettings
+    from mmd.learning.companion_training import CompanionSettings, train_companion
+    from mmd.learning.progress import RowBar
+
+    labels = CompanionLabelSettings()
+    try:
+        with RowBar("companion networks") as bar:
+            weights = train_companion(dataset, labels, CompanionSettings(seed=seed), bar.on_stage)
+            bar.on_stage("converting, and measuring on the test part")
+            companion, files = build_companion(weights, dataset, labels)
+        return attach_companion(out, companion, files)
+    except (BundleError, ValueError, OSError) as error:
+        _fail(str(error), EXIT_ERROR)
+    raise AssertionError("unreachable")
+
+
+def companion_summary(bundle: Bundle) -> str:
+    """Each head against its baselines by series."""
+    from mmd.learning.companion_evaluation import HEADLINES
+
+    companion = bundle.card.companion
+    if companion is None:
+        return f"{bundle.folder}: no companion networks"
+    lines = [f"{bundle.folder}: companion networks, measured on the untouched last part of each series:"]
+    for series, measures in companion.metrics.items():
+        for own, baselines in HEADLINES.values():
+            if own in measures:
+                others = ", ".join(f"{name.rsplit('_', 1)[1]} {measures[name]:.3f}" for name in baselines if name in measures)
+                lines.append(f"  {series:36s} {own} {measures[own]:.3f} ({others})")
+    lines.append("  useful: " + ", ".join(f"{head} {'yes' if used else 'no'}" for head, used in companion.useful.items()))
+    return "\n".join(lines)
 
 
 def _run(
-    data: list[str],
+    dataset: Dataset,
     out: Path,
-    labels: LabelSettings,
     settings: TrainingSettings,
+    sizes: QuoteSizes,
     work_dir: Path | None,
     resume: bool,
     minutes: float,
@@ -100,12 +183,11 @@ def _run(
 
     work = work_dir if work_dir is not None else Path("state/training") / out.name
     try:
-        dataset = _dataset(data, labels)
         typer.echo(f"{dataset.rows('train')} rows to train on, checkpoint in {work}", err=True)
         deadline = time.monotonic() + 60.0 * minutes if minutes else float("inf")
         with Bar(settings.epochs) as bar:
             weights, _ = train(
-                dataset, settings, work, resume=resume, observer=bar, out_of_time=lambda: time.monotonic() >= deadline
+                dataset, settings, work, sizes=sizes, resume=resume, observer=bar, out_of_time=lambda: time.monotonic() >= deadline
             )
         typer.echo("converting, and measuring on the test part", err=True)
         created = datetime.datetime.now(datetime.UTC)
@@ -126,7 +208,7 @@ def _run(
     raise AssertionError("unreachable")
 
 
-def _dataset(data: list[str], labels: LabelSettings) -> Dataset:
+def _dataset(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:
     from mmd.learning.data import parse_data
     from mmd.learning.dataset import SplitSettings, build_dataset
 
@@ -134,7 +216,7 @@ def _dataset(data: list[str], labels: LabelSettings) -> Dataset:
     return build_dataset(
         sources,
         labels,
-        SplitSettings(),
+        SplitSettings(most_train_rows=most_rows),
         on_source=lambda source, rows: typer.echo(f"{source.series}: {rows} rows from {source.describe}", err=True),
     )
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.data import Source, load_rows
 from mmd.learning.labels import Labels, LabelSettings, make_labels
-from mmd.learning.sessions import Session, feature_schema_hash
+from mmd.learning.sessions import Rows, Session, feature_schema_hash
 from mmd.learning.sources import SECOND_NS
 from mmd.market.feature_settings import FeatureSettings
 
@@ -35,6 +35,11 @@ class SplitSettings(BaseModel):
     validation_share: float = Field(default=0.15, description="Share of a session's time for validation.", gt=0, lt=0.5)
     test_share: float = Field(default=0.15, description="Share of a session's time, its last, for the test.", gt=0, lt=0.5)
     embargo_seconds: float = Field(default=5.0, description="Left out after each cut, besides the purged horizon, seconds.", ge=0)
+    most_train_rows: int = Field(
+        default=250_000,
+        description="Rows of a series to train on at most, its newest; a market with millions of rows would drown the others.",
+        gt=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class Part:
     labels: Labels
     start: int
     stop: int
+    teacher: Rows | None = None
+    """[rows] what an ensemble says of the price change, sigma over H; the price head learns a mixture of it and the label."""
+    teacher_share: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -109,6 +117,7 @@ def build_dataset(
             for name, (start, stop) in cuts.items():
                 if stop > start:
                     parts[name].append(Part(session, labels, start, stop))
+        parts[TRAIN] = _newest(parts[TRAIN], source.series, split_settings.most_train_rows)
         described.setdefault(source.series, []).append(source.describe)
         if on_source is not None:
             on_source(source, sum(session.rows for session in sessions))
@@ -123,6 +132,18 @@ def build_dataset(
         sha256=digest.hexdigest(),
         described={series: "; ".join(texts) for series, texts in described.items()},
     )
+
+
+def _newest(parts: list[Part], series: str, most_rows: int) -> list[Part]:
+    """The parts of a series shortened from its beginning to so many rows; those of others as they are."""
+    kept, left = [], most_rows
+    for part in reversed(parts):
+        if part.session.series != series:
+            kept.append(part)
+        elif left > 0:
+            kept.append(replace(part, start=max(part.start, part.stop - left)))
+            left -= kept[-1].rows
+    return kept[::-1]
 
 
 Cuts = dict[str, tuple[int, int]]

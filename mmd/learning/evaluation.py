@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
+from mmd.inference.golden import OUTPUT_NAMES, state_names
 from mmd.inference.runtime import TensorSession
 from mmd.learning.dataset import Part
 from mmd.learning.labels import LabelSettings, position_target, spread_in_sigma, touch_trade_sign
@@ -61,12 +61,13 @@ def serve(session: TensorSession, part: Part, warm_steps: int) -> Served:
     """Walk a part from zero state at flat inventory. Leaves the session's tensors as the last step left them."""
     rows = part.session.market[part.span]
     inputs, outputs = session.inputs, session.outputs
-    for name in STATE_NAMES:
+    states = state_names(session)
+    for name in states:
         inputs[name][:] = 0.0
     inputs["inventory"][:] = 0.0
     market, invoke = inputs["market"][0], session.invoke
     heads = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
-    carried = tuple((inputs[name], outputs[f"{name}_out"]) for name in STATE_NAMES)
+    carried = tuple((inputs[name], outputs[f"{name}_out"]) for name in states)
     answers = np.zeros((len(rows), len(heads)), dtype=np.float32)
     effects = []
     for index, row in enumerate(rows):

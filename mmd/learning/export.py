@@ -40,13 +40,22 @@ def export_step(weights: QuoteWeights, form: Form) -> bytes:
 
     cells = _Cells(weights)
     widths = (weights.sizes.market, INVENTORY_INPUTS, *weights.sizes.states)
-    signature = [tf.TensorSpec([1, width], tf.float32, name=name) for name, width in zip(STEP_SIGNATURE, widths, strict=True)]
+    signature = [
+        tf.TensorSpec([1, width], tf.float32, name=name) for name, width in zip(STEP_SIGNATURE, widths, strict=True) if width
+    ]
+
+    def row(market: Any, inventory: Any) -> dict[str, Any]:
+        return cells.heads(None, inventory, cells.market(market))
+
+    if not weights.sizes.recurrent:
+        return convert(row, signature, form)
 
     def step(market: Any, inventory: Any, h1: Any, c1: Any, h2: Any, c2: Any) -> dict[str, Any]:
-        h1, c1, h2, c2 = cells.recur(cells.market(market), h1, c1, h2, c2)
-        return {**cells.heads(h2, inventory), "h1_out": h1, "c1_out": c1, "h2_out": h2, "c2_out": c2}
+        x = cells.market(market)
+        h1, c1, h2, c2 = cells.recur(x, h1, c1, h2, c2)
+        return {**cells.heads(h2, inventory, x), "h1_out": h1, "c1_out": c1, "h2_out": h2, "c2_out": c2}
 
-    return _convert(step, signature, form)
+    return convert(step, signature, form)
 
 
 def export_window(weights: QuoteWeights, steps: int = 60) -> bytes:
@@ -60,12 +69,14 @@ def export_window(weights: QuoteWeights, steps: int = 60) -> bytes:
     ]
 
     def window(market: Any, inventory: Any) -> dict[str, Any]:
+        if not weights.sizes.recurrent:
+            return cells.heads(None, inventory, cells.market(market[:, steps - 1]))
         states = [tf.zeros([1, width]) for width in weights.sizes.states]
         for index in range(steps):
             states = list(cells.recur(cells.market(market[:, index]), *states))
-        return cells.heads(states[2], inventory)
+        return cells.heads(states[2], inventory, cells.market(market[:, steps - 1]))
 
-    return _convert(window, signature, Form.FLOAT32)
+    return convert(window, signature, Form.FLOAT32)
 
 
 class _Cells:
@@ -73,8 +84,8 @@ class _Cells:
 
     def __init__(self, weights: QuoteWeights) -> None:
         self._weights = weights
-        self._lstm_1 = _gates_together(weights.lstm_1, weights.sizes.lstm_1)
-        self._lstm_2 = _gates_together(weights.lstm_2, weights.sizes.lstm_2)
+        self._lstm_1 = gates_together(weights.lstm_1, weights.sizes.lstm_1) if weights.lstm_1 else None
+        self._lstm_2 = gates_together(weights.lstm_2, weights.sizes.lstm_2) if weights.lstm_2 else None
 
     def market(self, raw: Any) -> Any:
         scaling = self._weights.scaling
@@ -84,12 +95,14 @@ class _Cells:
         import tensorflow as tf
 
         first, second = self._lstm_1, self._lstm_2
-        h1, c1 = _cell(tf.matmul(x, first.kernel) + first.bias + tf.matmul(h1, first.recurrent), c1)
+        assert first is not None
+        assert second is not None
+        h1, c1 = cell(tf.matmul(x, first.kernel) + first.bias + tf.matmul(h1, first.recurrent), c1)
         joined = np.concatenate([second.kernel, second.recurrent])
-        h2, c2 = _cell(tf.matmul(tf.concat([h1, h2], axis=1), joined) + second.bias, c2)
+        h2, c2 = cell(tf.matmul(tf.concat([h1, h2], axis=1), joined) + second.bias, c2)
         return h1, c1, h2, c2
 
-    def heads(self, h2: Any, inventory: Any) -> dict[str, Any]:
+    def heads(self, h2: Any, inventory: Any, x: Any) -> dict[str, Any]:
         import tensorflow as tf
 
         weights, scaling = self._weights, self._weights.scaling
@@ -97,7 +110,13 @@ class _Cells:
         # Split for the same reason as in the first layer: inventory has a wider range than the state.
         width = weights.sizes.lstm_2
         kernel = weights.shared_1.kernel
-        x = tf.nn.relu(tf.matmul(h2, kernel[:width]) + weights.shared_1.bias + tf.matmul(held, kernel[width:]))
+        beside = width + INVENTORY_INPUTS
+        y = tf.matmul(held, kernel[width:beside]) + weights.shared_1.bias
+        if weights.sizes.recurrent:
+            y += tf.matmul(h2, kernel[:width])
+        if weights.sizes.skip:
+            y += tf.matmul(x, kernel[beside:])
+        x = tf.nn.relu(y)
         x = tf.nn.relu(tf.matmul(x, weights.shared_2.kernel) + weights.shared_2.bias)
         x = tf.nn.relu(
             tf.matmul(x, np.concatenate([each.kernel for each in weights.hidden], axis=1))
@@ -120,7 +139,7 @@ def _normalised(raw: Any, mean: Array, std: Array) -> Any:
     return tf.clip_by_value((raw - mean) * (1.0 / std).astype(np.float32), -NORMALISED_LIMIT, NORMALISED_LIMIT)
 
 
-def _gates_together(lstm: Lstm, units: int) -> Lstm:
+def gates_together(lstm: Lstm, units: int) -> Lstm:
     """The three sigmoid gates side by side (input, forget, output), the candidate last, so that one operation serves all three."""
 
     def reordered(array: Array) -> Array:
@@ -130,7 +149,7 @@ def _gates_together(lstm: Lstm, units: int) -> Lstm:
     return Lstm(reordered(lstm.kernel), reordered(lstm.recurrent), reordered(lstm.bias))
 
 
-def _cell(gates: Any, carried: Any) -> tuple[Any, Any]:
+def cell(gates: Any, carried: Any) -> tuple[Any, Any]:
     """New h and c."""
     import tensorflow as tf
 
@@ -151,7 +170,7 @@ def _block_diagonal(blocks: list[Array]) -> Array:
     return joined
 
 
-def _convert(function: Callable[..., Any], signature: list[Any], form: Form) -> bytes:
+def convert(function: Callable[..., Any], signature: list[Any], form: Form) -> bytes:
     import tensorflow as tf
 
     module = tf.Module()

@@ -2,8 +2,9 @@
 
 One line a step: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's change over H, basis points of the mid),
 `spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`, `p_adverse`, `risk` (probabilities and
-score in [0, 1], null where the bundle has no such network). Steps with which features and state are warmed are left out, since
-nobody quotes on them.
+score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of `p_adverse_bid` and
+`p_adverse_ask`, of our bid and our ask at the touch. Steps with which features and state are warmed are left out, since nobody
+quotes on them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars
 
 from mmd.inference.bundle import Bundle
+from mmd.inference.companion import Companion
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.data import Source, load_rows
-from mmd.learning.serving import ServedSession, serve_session
+from mmd.learning.serving import CompanionAnswers, ServedSession, serve_companion, serve_session
+
+COMPANION_COLUMNS = ("p_up", "p_adverse", "risk", "p_adverse_bid", "p_adverse_ask")
 
 
 def price_column(horizon_seconds: float) -> str:
@@ -60,14 +65,16 @@ def prediction_tables(
 ) -> Iterator[polars.DataFrame]:
     """One table a session."""
     predictor = QuotePredictor(bundle)
+    companion = Companion(bundle.card.companion, bundle.companion_files) if bundle.card.companion else None
     for source in sources:
         rows = load_rows(source, bundle.card.horizon_seconds, min_rows=1)
         for session in rows.sessions:
-            yield prediction_table(bundle, rows.symbol, serve_session(predictor, session, on_rows))
+            served = serve_session(predictor, session, on_rows)
+            yield prediction_table(bundle, rows.symbol, served, serve_companion(companion, session) if companion else None)
 
 
-def prediction_table(bundle: Bundle, symbol: str, served: ServedSession) -> polars.DataFrame:
-    """The warm rows of a session."""
+def prediction_table(bundle: Bundle, symbol: str, served: ServedSession, said: CompanionAnswers | None = None) -> polars.DataFrame:
+    """The warm rows of a session; `said` by the companion networks, where there are any."""
     card = bundle.card
     table = polars.DataFrame(
         {
@@ -79,11 +86,17 @@ def prediction_table(bundle: Bundle, symbol: str, served: ServedSession) -> pola
         },
         schema_overrides={"ts_ns": polars.Int64},
     )
-    absent = [polars.lit(None, dtype=polars.Float64).alias(name) for name in ("p_up", "p_adverse", "risk")]
-    return table.with_columns(absent).filter(polars.col(price_column(card.horizon_seconds)).is_not_nan())
+    return table.with_columns(_companion_columns(said)).filter(polars.col(price_column(card.horizon_seconds)).is_not_nan())
+
+
+def _companion_columns(said: CompanionAnswers | None) -> list[polars.Series] | list[polars.Expr]:
+    if said is None:
+        return [polars.lit(None, dtype=polars.Float64).alias(name) for name in COMPANION_COLUMNS]
+    columns = (said.p_up, np.maximum(said.p_adverse_bid, said.p_adverse_ask), said.risk, said.p_adverse_bid, said.p_adverse_ask)
+    return [polars.Series(name, column) for name, column in zip(COMPANION_COLUMNS, columns, strict=True)]
 
 
 def empty_table(horizon_seconds: float) -> polars.DataFrame:
     """The columns, without lines."""
-    names = [price_column(horizon_seconds), "spread", "position", "p_up", "p_adverse", "risk"]
+    names = [price_column(horizon_seconds), "spread", "position", *COMPANION_COLUMNS]
     return polars.DataFrame(schema={"ts_ns": polars.Int64, "symbol": polars.String, **dict.fromkeys(names, polars.Float64)})

@@ -33,6 +33,10 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
+    def on_stage(self, text: str) -> None:
+        """What comes before the epochs."""
+        self._progress.update(self._task, epoch=f"(first: {text})")
+
     def on_chunk(self, epoch: int, done: int, total: int) -> None:
         """Chunks differ a little in number from epoch to epoch, so the total is corrected with each."""
         self._progress.update(

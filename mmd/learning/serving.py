@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmd.inference.companion import Companion
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.labels import spread_in_sigma
 from mmd.learning.sessions import Floats, Session
@@ -34,6 +35,16 @@ class ServedSession:
         return spread_in_sigma(self.spread_place, spread_min, spread_max) * bps_per_sigma(self.session)
 
 
+@dataclass(frozen=True)
+class CompanionAnswers:
+    """One entry a row."""
+
+    p_up: Floats
+    p_adverse_bid: Floats
+    p_adverse_ask: Floats
+    risk: Floats
+
+
 def bps_per_sigma(session: Session) -> Floats:
     """One sigma over H, basis points of the mid."""
     return np.asarray(1e4 * session.sigma_ticks / session.mid_ticks)
@@ -56,3 +67,18 @@ def serve_session(predictor: QuotePredictor, session: Session, on_rows: Callable
             on_rows(len(rows))
     predictor.reset()
     return ServedSession(session, answers[:, 0], answers[:, 1], answers[:, 2])
+
+
+def serve_companion(companion: Companion, session: Session) -> CompanionAnswers:
+    """Without signals, from zero state. Leaves the companion reset."""
+    companion.reset()
+    companion.signals[:] = 0.0
+    market, step = companion.market, companion.step
+    answers = np.zeros((session.rows, 4))
+    for start in range(0, session.rows, ROWS_PER_REPORT):
+        for index, row in enumerate(np.asarray(session.market[start : start + ROWS_PER_REPORT]), start):
+            market[:] = row
+            step()
+            answers[index] = companion.p_up, companion.p_adverse_bid, companion.p_adverse_ask, companion.risk
+    companion.reset()
+    return CompanionAnswers(*answers.T)

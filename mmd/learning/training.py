@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
-from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, Walk, WalkSizes, series_weights
+from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, RowWalk, Walk, WalkSizes, series_weights
 from mmd.learning.dataset import TRAIN, VALIDATION, Dataset
+from mmd.learning.teacher import taught
 
 CHECKPOINT_FILE = "checkpoint.npz"
 CURVE_FILE = "learning_curve.json"
@@ -43,6 +44,10 @@ class TrainingSettings(BaseModel):
         description="Weight of the squared difference that another inventory makes to price and spread.",
         ge=0,
     )
+    teacher_share: float = Field(
+        default=0.0, description="Share of the price target that an ensemble's expectation takes from the label.", ge=0, le=1
+    )
+    teacher_networks: int = Field(default=2, description="Networks in that ensemble, beside the trees, count.", ge=0)
     seed: int = Field(default=1, description="Of the first weights, the order of segments and the inventory paths.", ge=0)
     walk: WalkSizes = WalkSizes()
 
@@ -62,6 +67,9 @@ class EpochRecord(msgspec.Struct, frozen=True):
 class Observer(Protocol):
     """Hears how it goes."""
 
+    def on_stage(self, text: str) -> None:
+        """What comes before the epochs."""
+
     def on_chunk(self, epoch: int, done: int, total: int) -> None:
         """So many of the chunks of an epoch are done."""
 
@@ -71,6 +79,9 @@ class Observer(Protocol):
 
 class Silent:
     """An observer that does nothing."""
+
+    def on_stage(self, text: str) -> None:
+        """Nothing."""
 
     def on_chunk(self, epoch: int, done: int, total: int) -> None:
         """Nothing."""
@@ -121,7 +132,10 @@ def train(
 
     Raises `CheckpointError` where `resume` finds a checkpoint of another training; without one it starts anew.
     """
-    trainer = _Trainer(dataset, settings, work_dir, sizes or QuoteSizes(), observer or Silent())
+    heard = observer or Silent()
+    if settings.teacher_share:
+        dataset = taught(dataset, settings.teacher_share, settings.seed, settings.teacher_networks, heard.on_stage)
+    trainer = _Trainer(dataset, settings, work_dir, sizes or QuoteSizes(), heard)
     if resume:
         trainer.restore()
     while trainer.goes_on():
@@ -172,9 +186,10 @@ class _Trainer:
         self._save()
         self._observer.on_epoch(record)
 
-    def _walk(self, part: str, seed: int, shuffle: bool) -> Walk:
+    def _walk(self, part: str, seed: int, shuffle: bool) -> Walk | RowWalk:
         data = self._dataset
-        return Walk(
+        kind = Walk if self._sizes.recurrent else RowWalk
+        return kind(
             data.parts[part],
             data.label_settings,
             self._settings.walk,
@@ -183,8 +198,8 @@ class _Trainer:
             series_weights=self._weights,
         )
 
-    def _pass(self, walk: Walk, step: Callable[..., Any], epoch: int | None) -> _Sums:
-        states = zero_states(self._sizes, self._settings.walk.lanes)
+    def _pass(self, walk: Walk | RowWalk, step: Callable[..., Any], epoch: int | None) -> _Sums:
+        states = zero_states(self._sizes, self._settings.walk.lanes) if self._sizes.recurrent else []
         sums = _Sums()
         for done, chunk in enumerate(walk, start=1):
             totals, states = step(_tensors(chunk), [state * chunk.keep for state in states])
