@@ -39,7 +39,7 @@ LONGEST_STAND_NS = 100_000_000
 than 1 s or 10 s did: what stands long says little, and its noise drowns the rest."""
 LEAST_STAND = 0.02
 """Weight of a row that stands no time at all, as a share of the mean."""
-SCARCITY = 0.7
+SCARCITY = 0.3
 """Power of the number of a series' rows by which each of them weighs less."""
 TARGET_SIGNS: Rows = np.array([-1.0, 1.0, -1.0], dtype=np.float32)
 HEADS = 3

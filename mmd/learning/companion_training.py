@@ -44,7 +44,7 @@ class CompanionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     flow_epochs: int = Field(default=2, description="Passes over the rows for the order flow.", gt=0)
-    flow_rows: int = Field(default=60_000, description="Newest rows of each part that the order flow is trained on at most.", gt=0)
+    flow_rows: int = Field(default=30_000, description="Newest rows of each part that the order flow is trained on at most.", gt=0)
     row_epochs: int = Field(default=6, description="Passes over the rows for the other two.", gt=0)
     risk_stride: int = Field(default=10, description="Every so many-th row for the risk network.", gt=0)
     learning_rate: float = Field(default=1.5e-3, description="AdamW's first step size; it falls to 0 along a cosine.", gt=0)

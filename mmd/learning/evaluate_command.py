@@ -30,6 +30,7 @@ PredictionsOption = Annotated[
     typer.Option("--predictions", metavar="OUT.parquet", help="Write what each head says at each step, of all rows of the data."),
 ]
 ReportOption = Annotated[Path | None, typer.Option("--report", metavar="OUT.html", help="Write a page with plots.")]
+MarkdownOption = Annotated[Path | None, typer.Option("--markdown", metavar="OUT.md", help="Write a page of tables.")]
 OnlyOption = Annotated[
     bool, typer.Option("--predictions-only", help="Leave out the evaluation, which fits baselines and takes longer.")
 ]
@@ -44,6 +45,7 @@ def evaluate(
     json_output: JsonOption = False,
     predictions: PredictionsOption = None,
     report: ReportOption = None,
+    markdown: MarkdownOption = None,
     predictions_only: OnlyOption = False,
     test_share: TestShareOption = 0.3,
 ) -> None:
@@ -54,7 +56,7 @@ def evaluate(
 
     \b
     Examples:
-      mmd evaluate models/quote-v1 --data ../shared/data
+      mmd evaluate models/quote-v2 --data ../shared/data --markdown docs/models.md
       mmd evaluate models/quote-v1 --data day.book.parquet --predictions out.parquet --predictions-only
       mmd evaluate models/quote-v1 --data ../shared/data/us_equity --json --report report.html
 
@@ -85,6 +87,11 @@ def evaluate(
 
         with RowBar("reading rows") as bar:
             evidence = gather(loaded, sources, SplitSettings(test_share=test_share), bar)
+        if markdown is not None:
+            from mmd.learning.evidence_markdown import markdown as tables
+
+            markdown.parent.mkdir(parents=True, exist_ok=True)
+            markdown.write_text(tables(evidence, loaded.card), encoding="utf-8")
         if report is not None:
             from mmd.learning.evidence_page import page
 
