@@ -2,8 +2,8 @@
 
 One line a step: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's change over H, basis points of the mid),
 `spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`, `p_adverse`, `risk` (probabilities and
-score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of `p_adverse_bid` and
-`p_adverse_ask`, of our bid and our ask at the touch. Steps with which features and state are warmed are left out, since nobody
+score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of that of our bid
+and that of our ask at the touch. Steps with which features and state are warmed are left out, since nobody
 quotes on them.
 """
 
@@ -23,7 +23,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.learning.data import Source, load_rows
 from mmd.learning.serving import CompanionAnswers, ServedSession, serve_companion, serve_session
 
-COMPANION_COLUMNS = ("p_up", "p_adverse", "risk", "p_adverse_bid", "p_adverse_ask")
+COMPANION_COLUMNS = ("p_up", "p_adverse", "risk")
 
 
 def price_column(horizon_seconds: float) -> str:
@@ -92,7 +92,7 @@ def prediction_table(bundle: Bundle, symbol: str, served: ServedSession, said: C
 def _companion_columns(said: CompanionAnswers | None) -> list[polars.Series] | list[polars.Expr]:
     if said is None:
         return [polars.lit(None, dtype=polars.Float64).alias(name) for name in COMPANION_COLUMNS]
-    columns = (said.p_up, np.maximum(said.p_adverse_bid, said.p_adverse_ask), said.risk, said.p_adverse_bid, said.p_adverse_ask)
+    columns = (said.p_up, np.maximum(said.p_adverse_bid, said.p_adverse_ask), said.risk)
     return [polars.Series(name, column) for name, column in zip(COMPANION_COLUMNS, columns, strict=True)]
 
 

@@ -106,14 +106,14 @@ def test_features_of_a_mirrored_market_are_the_mirrored_features() -> None:
 def test_a_row_weighs_more_the_longer_it_stands() -> None:
     weights = standing_weights(np.array([0, 0, 100, 1_000, 1_200], dtype=np.int64) * 1_000_000)
     assert weights.mean() == pytest.approx(1.0)
-    # They stand for 0, 100, 900 (counted as 250), 200 and 0 ms.
-    assert weights == pytest.approx(0.5 + 0.5 * np.array([0, 100, 250, 200, 0]) / 110)
-    assert standing_weights(np.array([5], dtype=np.int64)) == pytest.approx([0.5])
+    # They stand for 0, 100, 900 and 200 (both counted as 100) and 0 ms.
+    assert weights == pytest.approx((0.02 + np.array([0, 100, 100, 100, 0]) / 60) / 1.02)
+    assert standing_weights(np.array([5], dtype=np.int64)) == pytest.approx([0.02 / 1.02])
 
 
 def test_scarce_series_weigh_more() -> None:
     weights = series_weights(PARTS)
-    assert weights["series 1"] / weights["series 0"] == pytest.approx((700 / 330) ** 0.7)
+    assert weights["series 1"] / weights["series 0"] == pytest.approx((700 / 330) ** 0.3)
     assert (700 * weights["series 0"] + 330 * weights["series 1"]) / 1_030 == pytest.approx(1.0)
 
 

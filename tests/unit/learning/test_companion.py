@@ -33,6 +33,8 @@ SETTINGS = CompanionSettings(
 )
 Built = tuple[CompanionCard, dict[str, bytes]]
 
+pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
