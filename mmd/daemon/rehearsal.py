@@ -64,6 +64,7 @@ class RehearsedSession:
         self._decode = wire.decode
         self._encode = wire.encode
         self.requests = 0
+        self._accepted = 0
         self._sent: list[Any] = []
         now = min(snapshot.receive_ns for snapshot in snapshots)
         assets = {asset for one in instruments.values() for asset in (one.base_asset, one.quote_asset)}
@@ -105,13 +106,13 @@ class RehearsedSession:
         on_event, tracker = self.trader.on_event, self.trader.tracker
         gone = command.client_order_id if isinstance(command, CancelOrder) else getattr(command, "cancel_client_order_id", "")
         if gone and (order := tracker.find(gone)) is not None:
-            on_event(
-                OrderUpdate(now, order.symbol, gone, 1, order.side, order.price_ticks, order.lots, 0, OrderStatus.CANCELED, now)
-            )
+            exchange_id, canceled = order.exchange_order_id, OrderStatus.CANCELED
+            on_event(OrderUpdate(now, order.symbol, gone, exchange_id, order.side, order.price_ticks, order.lots, 0, canceled, now))
         if isinstance(command, PlaceOrder | ReplaceOrder):
-            on_event(OrderAccepted(now, command.symbol, command.client_order_id, self.requests))
-        elif isinstance(command, AmendOrder):
-            on_event(OrderAccepted(now, command.symbol, command.new_client_order_id, self.requests))
+            self._accepted += 1
+            on_event(OrderAccepted(now, command.symbol, command.client_order_id, self._accepted))
+        elif isinstance(command, AmendOrder) and (order := tracker.find(command.client_order_id)) is not None:
+            on_event(OrderAccepted(now, command.symbol, command.new_client_order_id, order.exchange_order_id))
 
 
 def nowhere(_request: bytes) -> None:

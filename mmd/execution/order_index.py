@@ -69,8 +69,9 @@ class OrderIndex:
         self._by_client_id[client_order_id] = order
 
     def set_exchange_id(self, order: TrackedOrder, exchange_order_id: int) -> None:
-        """The venue's id became known. 0 means that it did not say."""
+        """The venue's id became known. 0 means that it did not say. Another one than before takes its place."""
         if exchange_order_id and order.exchange_order_id != exchange_order_id:
+            self._forget_exchange_id(order)
             order.exchange_order_id = exchange_order_id
             self._by_exchange_id[order.symbol, exchange_order_id] = order
 
@@ -136,5 +137,8 @@ class OrderIndex:
         for client_order_id in (order.client_order_id, order.amend_client_order_id, *order.former_client_order_ids):
             if self._by_client_id.get(client_order_id) is order:
                 del self._by_client_id[client_order_id]
+        self._forget_exchange_id(order)
+
+    def _forget_exchange_id(self, order: TrackedOrder) -> None:
         if self._by_exchange_id.get((order.symbol, order.exchange_order_id)) is order:
             del self._by_exchange_id[order.symbol, order.exchange_order_id]
