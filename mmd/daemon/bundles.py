@@ -11,7 +11,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import load_runtime
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 
-DEFAULT_BUNDLE = Path("models/quote-v1")
+DEFAULT_BUNDLE = Path("models/quote-v2")
 SEARCHED = (Path(), Path(__file__).resolve().parents[2], Path("/"))
 """Folders in which a relative name is looked for: here, beside the source, and an image's root."""
 

@@ -16,7 +16,7 @@ from mmd.inference.errors import BundleError
 from mmd.inference.golden import deviation
 from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, TensorSession, load_runtime
 from mmd.learning.companion_evaluation import CompanionRows, companion_metrics, head_is_useful
-from mmd.learning.companion_export import export_companion, export_companion_window
+from mmd.learning.companion_export import export_companion
 from mmd.learning.companion_labels import CompanionLabelSettings
 from mmd.learning.companion_training import CompanionWeights
 from mmd.learning.dataset import TEST, TRAIN, Dataset, Part
@@ -24,7 +24,6 @@ from mmd.learning.export import Form
 from mmd.market.companion_inputs import ADVERSE_NAMES, ORDER_FLOW_NAMES, RISK_NAMES
 
 FILES = {Form.INT8: "companion_int8.tflite", Form.FLOAT32: "companion_float32.tflite"}
-WINDOW_FILE = "companion_window_float32.tflite"
 TOLERANCES = {Form.INT8: 2e-2, Form.FLOAT32: 1e-4}
 MAX_LOSS = 0.15
 """Largest |int8 - float32| of a probability on the golden inputs that is accepted."""
@@ -39,7 +38,6 @@ def build_companion(
     dataset: Dataset,
     labels: CompanionLabelSettings,
     runtime: Runtime | None = None,
-    window_steps: int = WARM_STEPS,
 ) -> tuple[CompanionCard, dict[str, bytes]]:
     """The card and the files by name. Raises `BundleError` where quantization costs too much."""
     used = runtime or load_runtime(LITERT)
@@ -68,7 +66,7 @@ def build_companion(
     )
     files = {FILES[form]: graph for form, graph in graphs.items()}
     files |= golden_files(inputs, {form.value: answer for form, answer in answers.items()})
-    return card, {**files, WINDOW_FILE: export_companion_window(weights, window_steps)}
+    return card, files
 
 
 def _golden_inputs(dataset: Dataset) -> Array:

@@ -14,7 +14,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import LITERT, load_runtime
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-SHIPPED = "quote-v1"
+SHIPPED = "quote-v2"
 QUANTIZED = {"int8", "int8_per_tensor"}
 
 

@@ -13,9 +13,10 @@ from mmd.inference.companion import OUTPUTS, STATES, Companion, CompanionCard
 from mmd.inference.errors import BundleError
 from mmd.inference.runtime import LITERT, load_runtime
 from mmd.learning.batches import MARKET_SIGNS, WalkSizes
-from mmd.learning.companion_building import WINDOW_FILE, build_companion
+from mmd.learning.companion_building import build_companion
+from mmd.learning.companion_export import export_companion_window
 from mmd.learning.companion_labels import CompanionLabelSettings
-from mmd.learning.companion_training import CompanionSettings, train_companion
+from mmd.learning.companion_training import CompanionSettings, CompanionWeights, train_companion
 from mmd.learning.dataset import Dataset
 from mmd.learning.sessions import feature_schema_hash
 from tests.unit.learning.small_network import small_dataset
@@ -42,8 +43,13 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def built(dataset: Dataset) -> Built:
-    return build_companion(train_companion(dataset, LABELS, SETTINGS), dataset, LABELS, window_steps=WINDOW)
+def weights(dataset: Dataset) -> CompanionWeights:
+    return train_companion(dataset, LABELS, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def built(weights: CompanionWeights, dataset: Dataset) -> Built:
+    return build_companion(weights, dataset, LABELS)
 
 
 def test_order_flow_finds_the_input_that_foretells(built: Built) -> None:
@@ -55,10 +61,10 @@ def test_order_flow_finds_the_input_that_foretells(built: Built) -> None:
     assert set(card.useful) == {"p_up", "p_adverse", "risk"}
 
 
-def test_streamed_steps_are_the_window(built: Built, dataset: Dataset) -> None:
+def test_streamed_steps_are_the_window(built: Built, weights: CompanionWeights, dataset: Dataset) -> None:
     _, files = built
     runtime = load_runtime(LITERT)
-    step, window = runtime.load(files["companion_float32.tflite"]), runtime.load(files[WINDOW_FILE])
+    step, window = runtime.load(files["companion_float32.tflite"]), runtime.load(export_companion_window(weights, WINDOW))
     rows = dataset.parts["test"][0].session.market[:WINDOW]
     for name in STATES:
         step.inputs[name][:] = 0.0

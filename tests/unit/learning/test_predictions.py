@@ -18,7 +18,7 @@ from mmd.learning.predictions import write_predictions
 from mmd.learning.sessions import feature_schema_hash
 from tests.unit.learning.made_files import Columns, made_book, made_trades, written
 
-DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v1"
+DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v2"
 COLUMNS = ["ts_ns", "symbol", "price_change_bps_1s", "spread", "position", "p_up", "p_adverse", "risk"]
 
 
