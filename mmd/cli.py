@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmd.backtest.command import backtest_app
 from mmd.benchmark.command import bench
 from mmd.daemon.doctor_command import doctor
 from mmd.daemon.mock_command import mock_app
@@ -248,6 +249,7 @@ def challenge_networks(
 
 
 app.add_typer(mock_app, name="mock")
+app.add_typer(backtest_app, name="backtest")
 app.command()(doctor)
 app.command()(record)
 app.command("import")(import_command)

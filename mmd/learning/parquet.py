@@ -209,3 +209,46 @@ def trade_rows(file: ParquetFile, grid: Grid) -> Iterator[TradeRow]:
         side = np.sign(np.nan_to_num(_floats(batch, "side"))).astype(np.int64) if "side" in batch.columns else np.zeros_like(lots)
         good = price > 0
         yield from map(TradeRow, *(column[good].tolist() for column in (times, price, lots, side)))
+
+
+class LevelRow(NamedTuple):
+    """One row of a book file with its levels, best first; what is missing or without a price ends them."""
+
+    receive_ns: int
+    exchange_ns: int
+    """0 where the file has no stamp."""
+    session: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+def level_rows(file: ParquetFile, known: Grid | None = None, most: int = 10) -> tuple[Grid, int, Iterator[LevelRow]]:
+    """The grid, how many levels a side the file has (at most `most`), and its rows as they stand, crossed ones too."""
+    there = _columns(file.book)
+    levels = [level for level in range(1, most + 1) if f"bid_px_{level}" in there and f"ask_px_{level}" in there]
+    prices = [f"{side}_px_{level}" for level in levels for side in ("bid", "ask")]
+    sizes = [f"{side}_sz_{level}" for level in levels for side in ("bid", "ask") if f"{side}_sz_{level}" in there]
+    wanted = ["ts_ns", "symbol", "session", "exch_ts_ns", *prices, *sizes]
+    table = _table(file.book, file.symbol, wanted, ("ts_ns", "symbol", "bid_px_1", "ask_px_1"))
+    grid = _grid(table, [name for name in ("bid_sz_1", "ask_sz_1") if name in sizes], known or file.grid)
+    return grid, len(levels), _level_rows(table, grid, levels)
+
+
+def _level_rows(table: Any, grid: Grid, levels: list[int]) -> Iterator[LevelRow]:
+    for start in range(0, len(table), BATCH_ROWS):
+        batch = table.slice(start, BATCH_ROWS)
+        times = batch["ts_ns"].to_list()
+        stamps = batch["exch_ts_ns"].fill_null(0).to_list() if "exch_ts_ns" in batch.columns else [0] * len(times)
+        sessions = batch["session"].fill_null(0).to_list() if "session" in batch.columns else [0] * len(times)
+        sides = []
+        for side in ("bid", "ask"):
+            prices = [_units(_floats(batch, f"{side}_px_{level}"), grid.tick).tolist() for level in levels]
+            lots = [
+                np.maximum(_units(_floats(batch, f"{side}_sz_{level}"), grid.lot), 1).tolist()
+                if f"{side}_sz_{level}" in batch.columns
+                else [1] * len(times)
+                for level in levels
+            ]
+            by_row = zip(zip(*prices, strict=True), zip(*lots, strict=True), strict=True)
+            sides.append([tuple((price, size) for price, size in zip(row, held, strict=True) if price) for row, held in by_row])
+        yield from map(LevelRow, times, stamps, sessions, sides[0], sides[1])

@@ -186,6 +186,19 @@ class OrderBook:
             return []
         return [(ticks, lots), *book_side.best(count - 1, below=ticks * book_side.sign)]
 
+    def lots_at(self, side: Side, ticks: int) -> int:
+        """Visible lots at one price; 0 where there is no such level, before the touch, or while the book is out of sync."""
+        if not self._synced:
+            return 0
+        book_side = self._bids if side is Side.BUY else self._asks
+        if self._overriding:
+            best, lots = (self.bid_ticks, self.bid_lots) if side is Side.BUY else (self.ask_ticks, self.ask_lots)
+            if ticks == best:
+                return lots
+            if not lots or (ticks - best) * book_side.sign > 0:
+                return 0
+        return book_side.lots_at.get(ticks, 0)
+
     def best_lots(self, count: int) -> tuple[int, int]:
         """Lots of the best `count` visible bids and asks: the sums over `levels`.
 

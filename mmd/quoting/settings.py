@@ -12,11 +12,11 @@ class QuotingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Literal["neural", "avellaneda-stoikov", "fixed"] = Field(
+    strategy: Literal["neural", "glft", "avellaneda-stoikov", "fixed"] = Field(
         "neural",
         description=(
-            "Who makes the quotes: `neural` the bundle's networks, `avellaneda-stoikov` the model of that name on trailing "
-            "volatility, `fixed` a constant half-spread around the mid."
+            "Who makes the quotes: `neural` the bundle's networks, `glft` and `avellaneda-stoikov` the models of Guéant, Lehalle "
+            "and Fernandez-Tapia and of those two on trailing volatility, `fixed` a constant half-spread around the mid."
         ),
     )
     fixed_half_spread_bps: float = Field(
@@ -49,6 +49,9 @@ class QuotingSettings(BaseModel):
     )
     arrival_decay: float = Field(
         2.0, gt=0, le=1_000, allow_inf_nan=False, description="κ of Avellaneda and Stoikov, per sigma of the skew's horizon."
+    )
+    arrival_rate: float = Field(
+        2.0, gt=0, le=1e6, allow_inf_nan=False, description="A of GLFT: orders that reach the mid in one skew horizon."
     )
     fallback_widening: float = Field(
         1.5, ge=1, le=100, allow_inf_nan=False, description="The fallback's half-spread is wider by this factor."

@@ -9,6 +9,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
 from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
 from mmd.quoting.fixed import FixedSpreadQuoter
+from mmd.quoting.glft import GlftQuoter
 from mmd.quoting.neural import NeuralQuoter, QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
 from mmd.risk.feed_lag import FeedLag
@@ -31,6 +32,7 @@ class SymbolDesk:
         "_fallback",
         "_fixed",
         "_gate_settings",
+        "_glft",
         "_horizon_seconds",
         "_loss_limit_atoms",
         "_neural",
@@ -87,6 +89,7 @@ class SymbolDesk:
         )
         self._fixed = FixedSpreadQuoter(settings, instrument)
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
+        self._glft = GlftQuoter(settings, instrument)
         self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle))
         self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
         self.challenger: Challenger | None = None
@@ -225,6 +228,8 @@ class SymbolDesk:
             return None
         if settings.strategy == "avellaneda-stoikov":
             return self._fallback.quote(context)
+        if settings.strategy == "glft":
+            return self._glft.quote(context)
         if self._neural is not None and perception.fresh(now_ns):
             return self._neural.quote(context, perception.prediction)
         why = perception.prediction.refusal or "stale"
