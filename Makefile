@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
+.PHONY: results help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench: setup ## per stage and whole path, as ratios to references measured in th
 bench-docs: setup ## measure, and write evidence and the table in docs/explanation/performance.md from it (wants a quiet machine)
 	@evidence=docs/evidence/bench-$$(date -I).json; $(BIN)/mmd bench --write $$evidence && \
 	$(BIN)/python -m mmd.benchmark.table docs/explanation/performance.md $$evidence
+
+results: setup-dev ## every strategy on every real data set: docs/results.md (runs that are there already are kept; takes long)
+	@$(BIN)/python -m mmd.backtest.results_table $${MMD_DATA_DIR:-../shared/data} docs/evidence/results.json docs/results.md
 
 docs: setup ## write the tables that are generated from the code
 	@$(BIN)/python -m mmd.daemon.reference docs/reference

@@ -22,12 +22,12 @@ Repairs = dict[str, int]
 
 @dataclass
 class MarketSource:
-    """One symbol's events. `events()` starts anew at each call; `repairs` is filled while it runs."""
+    """One symbol's events. `events()` starts anew at each call."""
 
     series: str
     instrument: Instrument
     files: tuple[Path, ...]
-    events: Callable[[Repairs], Iterator[Any]]
+    read: Callable[[Repairs, int], Iterator[Any]]
     stamped: bool
     """Whether the venue's own times are in it."""
     has_trades: bool
@@ -37,6 +37,10 @@ class MarketSource:
     quiet_seconds: float = 0.0
     """Silence that says nothing of the feed's health; 0: as live."""
     repairs: Repairs = field(default_factory=dict)
+
+    def events(self, repairs: Repairs | None = None, begin_ns: int = 0) -> Iterator[Any]:
+        """From the first; of parquet, whose every row is a whole book, from `begin_ns`. `repairs` is filled on the way."""
+        return self.read({} if repairs is None else repairs, begin_ns)
 
     @property
     def symbol(self) -> str:
@@ -108,7 +112,7 @@ def _recorded(files: list[RecordedFile]) -> MarketSource:
     paths = tuple(file.path for file in files)
     instrument = known_instrument(paths[0], files[0].market, files[0].symbol)
 
-    def events(repairs: Repairs) -> Iterator[Any]:
+    def events(repairs: Repairs, _begin_ns: int) -> Iterator[Any]:
         def reject(_path: Path, _number: int, line: bytes, _why: str) -> None:
             kind = "unreadable lines left out" if line else "torn ends of files"
             repairs[kind] = repairs.get(kind, 0) + 1

@@ -32,7 +32,7 @@ class ParquetParts:
     """What a source is made of."""
 
     instrument: Instrument
-    events: Callable[[dict[str, int]], Iterator[Any]]
+    events: Callable[[dict[str, int], int], Iterator[Any]]
     stamped: bool
     has_sizes: bool
     levels: int
@@ -55,13 +55,15 @@ def parquet_source_parts(files: Sequence[ParquetFile]) -> ParquetParts:
     )
     instrument = known or _instrument(symbol, grid)
 
-    def events(repairs: dict[str, int]) -> Iterator[Any]:
+    def events(repairs: dict[str, int], begin_ns: int) -> Iterator[Any]:
         feed = _RowFeed(symbol, repairs)
         for each in files:
             _count_faults(each, repairs)
             _, _, book = level_rows(each, grid)
             merged: Iterator[LevelRow | TradeRow] = heapq.merge(trade_rows(each, grid), book, key=itemgetter(0))
             for row in merged:
+                if row[0] < begin_ns:
+                    continue
                 yield from feed.trade(row) if isinstance(row, TradeRow) else feed.book(row)
 
     # A venue of its own stamps speaks all the time; of others nothing says that silence is a fault.

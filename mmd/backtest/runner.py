@@ -105,7 +105,7 @@ def _run(
     began = time.process_time()
     markets = [
         convert(
-            until(source.events(source.repairs), end_ns),
+            until(source.events(source.repairs, options.begin_ns), end_ns),
             source.symbol,
             window=source.window,
             stamped=source.stamped,
@@ -126,7 +126,10 @@ def _run(
     quoting = options.quoting.model_copy(update={"strategy": options.strategy})
     if options.strategy in CALIBRATED and options.calibrated and options.calibration_share > 0:
         horizon = quoting.skew_horizon_seconds
-        calibrations = {s.symbol: calibrate(until(s.events({}), trade_from_ns), s.symbol, period_ns, horizon) for s in sources}
+        calibrations = {
+            s.symbol: calibrate(until(s.events(None, options.begin_ns), trade_from_ns), s.symbol, period_ns, horizon)
+            for s in sources
+        }
         quoting = quoting.model_copy(update=_pooled(calibrations))
     bundle, predictors = networks([s.symbol for s in sources]) if networks is not None else (None, None)
     instruments = {source.symbol: source.instrument for source in sources}
@@ -143,7 +146,7 @@ def _run(
         trader, matcher, venue, recorder, trade_from_ns=trade_from_ns, on_progress=on_progress, on_command=on_command
     )
     started = time.process_time()
-    feeds: list[Any] = [until(source.events({}), end_ns) for source in sources]
+    feeds: list[Any] = [until(source.events(None, options.begin_ns), end_ns) for source in sources]
     session.run(feeds)
     seconds = time.process_time() - started
     matcher.close()

@@ -63,6 +63,13 @@ class _Order:
 
 
 @dataclass(frozen=True)
+class _Cancel:
+    """A cancel, in favour of another order or of none."""
+
+    replaced_by: ReplaceOrder | None
+
+
+@dataclass(frozen=True)
 class FillRecord:
     """A fill with what results need and the core is not told."""
 
@@ -89,6 +96,8 @@ class BacktestVenue:
         self._on_fill = on_fill
         self._open: dict[int, _Order] = {}
         self._names: dict[str, _Order] = {}
+        self._waiting: dict[str, _Cancel | None] = {}
+        """Replacements that wait until their predecessor is gone, and what was asked of them meanwhile."""
         self._number = 0
         self._fills: list[Fill] = []
         self._balances: dict[str, int] = {}
@@ -141,15 +150,25 @@ class BacktestVenue:
             remaining=command.lots,
         )
         self._open[order.number] = self._names[name] = order
+        cancel = self._waiting.pop(name, None)
+        if cancel is not None:
+            order.cancel_wanted, order.replaced_by = True, cancel.replaced_by
+            if cancel.replaced_by is not None:
+                self._waiting[cancel.replaced_by.client_order_id] = None
         self._matcher.place(market, order.number, order.side, order.price_ticks, order.lots)
 
     def _cancel(self, name: str, replacement: ReplaceOrder | None, now_ns: int, symbol: str = "") -> None:
+        if name in self._waiting and self._waiting[name] is None:
+            self._waiting[name] = _Cancel(replacement)
+            return
         order = self._names.get(name)
         if order is None or order.number not in self._open or order.cancel_wanted:
             self._refuse_cancel(name, symbol or (replacement.symbol if replacement else ""), replacement, now_ns)
             return
         order.cancel_wanted = True
         order.replaced_by = replacement
+        if replacement is not None:
+            self._waiting[replacement.client_order_id] = None
         self._send_cancel(order)
 
     def _send_cancel(self, order: _Order) -> None:
@@ -161,6 +180,9 @@ class BacktestVenue:
         self._answer(due, CancelRejected(due, symbol, name, UNKNOWN_ORDER, "Unknown order sent."))
         if replacement is not None:
             new = replacement.client_order_id
+            cancel = self._waiting.pop(new, None)
+            if cancel is not None:
+                self._refuse_cancel(new, symbol, cancel.replaced_by, now_ns)
             self._answer(due, OrderRejected(due, symbol, new, NOT_ATTEMPTED, "not attempted: its predecessor is gone"))
 
     def _amend(self, command: AmendOrder, now_ns: int) -> None:
@@ -325,7 +347,7 @@ class BacktestVenue:
 
     def _queried(self, query: QueryOrder, now_ns: int) -> Any:
         order = self._names.get(query.client_order_id)
-        if order is None or (not order.acknowledged and order.number not in self._open):
+        if order is None or not order.acknowledged:
             return OrderNotFound(now_ns, query.symbol, query.client_order_id, query.decided_ns // _NS_PER_MS)
         if order.number in self._open:
             status = OrderStatus.PARTIALLY_FILLED if order.filled else OrderStatus.NEW
