@@ -157,7 +157,7 @@ def test_a_period_without_data_is_told(tmp_path: Path) -> None:
     path = write(tmp_path, book())
     with pytest.raises(BacktestError, match="no event in the period"):
         run_backtest([path], [], Options(strategy="fixed", end_ns=START - 1))
-    with pytest.raises(BacktestError, match="no event in the period|nothing is left to trade"):
+    with pytest.raises(BacktestError, match=r"no event in the period|nothing is left to trade"):
         run_backtest([path], [], Options(strategy="fixed", begin_ns=START + 3_600 * SECOND))
 
 
