@@ -84,10 +84,11 @@ def run_backtest(
     on_total: Callable[[int], None] = lambda _events: None,
     on_progress: Callable[[int], None] = lambda _events: None,
     on_command: Callable[[Command], None] = lambda _command: None,
+    matcher_type: type[Matcher] = Matcher,
 ) -> Run:
     """Raises `BacktestError` for data or options that cannot be used. `networks` makes a bundle's predictors for the symbols."""
     try:
-        return _run(open_sources(places, symbols), options, networks, on_total, on_progress, on_command)
+        return _run(open_sources(places, symbols), options, networks, on_total, on_progress, on_command, matcher_type)
     except (SourceError, RecordingError, MalformedFrame) as error:
         raise BacktestError(str(error)) from error
 
@@ -99,6 +100,7 @@ def _run(
     on_total: Callable[[int], None],
     on_progress: Callable[[int], None],
     on_command: Callable[[Command], None],
+    matcher_type: type[Matcher],
 ) -> Run:
     latency = options.latency or _default_latency(sources)
     end_ns = options.end_ns or 1 << 62
@@ -136,7 +138,7 @@ def _run(
     config = TraderConfig(session=SESSION, quoting=quoting, risk=_risk(options.risk, sources))
     trader = Trader(config, instruments, bundle=bundle, predictors=predictors)
     latencies = [OrderLatency(latency.entry_ns, latency.response_ns, market.order_latency) for market in markets]
-    matcher = Matcher([market.events for market in markets], latencies, options.queue)
+    matcher = matcher_type([market.events for market in markets], latencies, options.queue)
     sample_ns = max(LEAST_SAMPLE_NS, -(-(last_ns - trade_from_ns) // MOST_SAMPLES // LEAST_SAMPLE_NS) * LEAST_SAMPLE_NS)
     recorder = Recorder(instruments, sample_ns)
     round_trip_ns = latency.entry_ns + latency.response_ns
