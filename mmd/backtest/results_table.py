@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     data, kept, page = (Path(argument) for argument in arguments)
     runs: dict[str, Any] = msgspec.json.decode(kept.read_bytes()) if kept.is_file() else {}
-    wanted = [(each, strategy, latency) for each in DATA_SETS for strategy in STRATEGIES for latency in LATENCIES]
+    wanted = _wanted()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("runs", total=len(wanted))
@@ -148,7 +148,14 @@ def results_page(runs: dict[str, Any]) -> str:
             _, strategy, latency = key.split(" | ")
             lines.append(_row(strategy, latency, run))
         lines.append("")
+    missing = sum(f"{each.name} | {strategy} | {latency}" not in runs for each, strategy, latency in _wanted())
+    if missing:
+        lines += [f"{missing} of {len(_wanted())} runs have not been made: `make results` goes on with them.", ""]
     return "\n".join(lines)
+
+
+def _wanted() -> list[tuple[DataSet, str, str]]:
+    return [(each, strategy, latency) for each in DATA_SETS for strategy in STRATEGIES for latency in LATENCIES]
 
 
 def _row(strategy: str, latency: str, run: dict[str, Any]) -> str:
