@@ -195,6 +195,7 @@ def test_the_command_says_what_it_did_and_what_can_be_imported(tmp_path: Path) -
         assert (refused.exit_code, said in refused.output) == (code, True), refused.output
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
     """Four times the rows within nearly the same memory, in processes of their own."""
     used = []

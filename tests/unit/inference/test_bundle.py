@@ -139,6 +139,7 @@ def test_graphs_that_are_missing_or_broken_are_not_written(tiny_bundle: Bundle, 
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.long
 def test_the_committed_fixture_is_what_its_script_makes(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Also shows that the converter at hand still makes graphs that load."""
     inputs = golden_inputs(random_weights(32, 16, (32, 16), 8))
