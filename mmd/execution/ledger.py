@@ -107,17 +107,8 @@ class PositionLedger:
 
     def _trade(self, base_atoms: int, quote_atoms: int) -> None:
         """Change the position by `base_atoms`, for `quote_atoms` paid; both signed, positive for a buy."""
-        position = self.position_atoms
-        if position * base_atoms >= 0:
-            self.position_atoms += base_atoms
-            self.cost_atoms += quote_atoms
-            return
-        closed = min(abs(base_atoms), abs(position))
-        released = _share(self.cost_atoms, closed, abs(position))
-        closing_quote = _share(quote_atoms, closed, abs(base_atoms))
-        self.realised_atoms += -closing_quote - released
-        self.position_atoms += base_atoms
-        self.cost_atoms += quote_atoms - closing_quote - released
+        self.position_atoms, self.cost_atoms, gain = traded(self.position_atoms, self.cost_atoms, base_atoms, quote_atoms)
+        self.realised_atoms += gain
 
     def _charge(self, fill: Fill) -> None:
         fee, instrument = fill.fee_atoms, self.instrument
@@ -215,6 +206,19 @@ def balance_changes(fill: Fill, instrument: Instrument) -> dict[str, int]:
     return changes
 
 
-def _share(amount: int, part: int, whole: int) -> int:
+def traded(position: int, cost: int, base: int, quote: int) -> tuple[int, int, int]:
+    """Position and cost after `base` was bought (sold, below zero) for `quote`, and the profit of what that closed.
+
+    Plain numbers in and out; base and position in any one unit, the rest in quote atoms.
+    """
+    if position * base >= 0:
+        return position + base, cost + quote, 0
+    closed = min(abs(base), abs(position))
+    released = share_of(cost, closed, abs(position))
+    closing_quote = share_of(quote, closed, abs(base))
+    return position + base, cost + quote - closing_quote - released, -closing_quote - released
+
+
+def share_of(amount: int, part: int, whole: int) -> int:
     """`amount * part / whole`, rounded to the nearest whole number; all of it when part is whole."""
     return (2 * amount * part + whole) // (2 * whole)

@@ -120,6 +120,7 @@ TOO_PASSIVE = "too_passive"
 TOO_LARGE = "too_large"
 TOO_SMALL = "too_small"
 MISSING = "missing"
+FAULTS = ("", TOO_AGGRESSIVE, TOO_PASSIVE, TOO_LARGE, TOO_SMALL)
 
 
 def plan(
@@ -131,21 +132,41 @@ def plan(
 ) -> list[Intent]:
     """The changes to make, cancels first. Sends nothing; ids and risk checks are the caller's."""
     symbol, bid_ticks, ask_ticks = desired.symbol, desired.bid_ticks, desired.ask_ticks
-    half_spread = 0.5 * (ask_ticks - bid_ticks) if 0 < bid_ticks < ask_ticks else 0.0
-    passive_ticks: float = settings.price_tolerance_ticks
-    share = settings.price_tolerance_half_spreads * half_spread
-    if share > passive_ticks:
-        passive_ticks = share
-    aggressive_ticks: float = settings.aggressive_tolerance_ticks
-    share = settings.aggressive_tolerance_half_spreads * half_spread
-    if share > aggressive_ticks:
-        aggressive_ticks = share
+    passive_ticks, aggressive_ticks = price_tolerances(bid_ticks, ask_ticks, settings)
     tolerance = _Tolerance(passive_ticks, aggressive_ticks, settings.size_tolerance, now_ns - settings.minimum_quote_life_ns)
     intents = _plan_side(symbol, BUY, bid_ticks, desired.bid_lots, tracker.side(symbol, BUY).open, tolerance, replacement)
     intents += _plan_side(symbol, SELL, ask_ticks, desired.ask_lots, tracker.side(symbol, SELL).open, tolerance, replacement)
     if len(intents) > 1:
         intents.sort(key=_is_no_cancel)
     return intents
+
+
+def price_tolerances(bid_ticks: int, ask_ticks: int, settings: ExecutionSettings) -> tuple[float, float]:
+    """How much less, and how much more aggressive than the desired prices an order may stand, ticks. Plain numbers in and out."""
+    half_spread = 0.5 * (ask_ticks - bid_ticks) if 0 < bid_ticks < ask_ticks else 0.0
+    passive_ticks, share = float(settings.price_tolerance_ticks), settings.price_tolerance_half_spreads * half_spread
+    if share > passive_ticks:
+        passive_ticks = share
+    aggressive_ticks, share = float(settings.aggressive_tolerance_ticks), settings.aggressive_tolerance_half_spreads * half_spread
+    if share > aggressive_ticks:
+        aggressive_ticks = share
+    return passive_ticks, aggressive_ticks
+
+
+def order_fault(
+    excess_ticks: int, may_improve: bool, remaining: int, lots: int, passive_ticks: float, aggressive_ticks: float, size: float
+) -> int:
+    """What is wrong with one order at rest: an index into FAULTS, of which 0 is nothing. Plain numbers in and out.
+
+    `excess_ticks` is by how much its price is more aggressive than the desired one; `may_improve` says that it is old enough.
+    """
+    if excess_ticks > aggressive_ticks:
+        return 1
+    if may_improve and -excess_ticks > passive_ticks:
+        return 2
+    if remaining > lots * (1 + size):
+        return 3
+    return 4 if may_improve and remaining < lots * (1 - size) else 0
 
 
 class _Tolerance(msgspec.Struct, gc=False):
@@ -182,27 +203,25 @@ def _plan_order(
 ) -> list[Intent]:
     """One order at rest: keep, amend or replace."""
     side = order.side
-    excess_ticks = (order.price_ticks - price_ticks) * side.sign
-    if excess_ticks > tolerance.aggressive_ticks:
-        reason = TOO_AGGRESSIVE
-    else:
-        may_improve = order.sent_ns <= tolerance.old_enough_ns
-        remaining = order.remaining_lots
-        if may_improve and -excess_ticks > tolerance.passive_ticks:
-            reason = TOO_PASSIVE
-        elif remaining > lots * (1 + tolerance.size):
-            if replacement is CANCEL_REPLACE and not order.amend_refused:
-                return [AmendIntent(symbol, order.client_order_id, order.lots - remaining + lots, TOO_LARGE)]
-            reason = TOO_LARGE
-        elif may_improve and remaining < lots * (1 - tolerance.size):
-            reason = TOO_SMALL
-        else:
-            return []
-    name = order.client_order_id
+    remaining = order.remaining_lots
+    fault = order_fault(
+        (order.price_ticks - price_ticks) * side.sign,
+        order.sent_ns <= tolerance.old_enough_ns,
+        remaining,
+        lots,
+        tolerance.passive_ticks,
+        tolerance.aggressive_ticks,
+        tolerance.size,
+    )
+    if not fault:
+        return []
+    reason, name = FAULTS[fault], order.client_order_id
+    if reason is TOO_LARGE and replacement is CANCEL_REPLACE and not order.amend_refused:
+        return [AmendIntent(symbol, name, order.lots - remaining + lots, TOO_LARGE)]
     if replacement is CANCEL_REPLACE:
         return [ReplaceIntent(symbol, name, side, price_ticks, lots, reason)]
     if replacement is Replacement.MODIFY and not order.amend_refused:
-        return [ModifyIntent(symbol, name, side, price_ticks, order.lots - order.remaining_lots + lots, reason)]
+        return [ModifyIntent(symbol, name, side, price_ticks, order.lots - remaining + lots, reason)]
     return [CancelIntent(symbol, name, reason)]
 
 

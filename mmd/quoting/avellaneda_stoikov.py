@@ -19,6 +19,16 @@ from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
 
+def avellaneda_stoikov_terms(
+    context: QuoteContext, settings: QuotingSettings, half_spread_sigmas: float, widening: float
+) -> tuple[float, float]:
+    """Half-spread and skew, ticks."""
+    sigma = context.skew_sigma_ticks
+    half_spread = max(settings.min_half_spread_ticks, sigma * half_spread_sigmas) * widening
+    skew = inventory_shift(context.inventory, 0.0, sigma, half_spread, settings.risk_aversion, settings.max_skew_half_spreads)
+    return half_spread, skew
+
+
 class AvellanedaStoikovQuoter:
     """`widening` multiplies the half-spread: above 1 when this stands in for a network that cannot be trusted."""
 
@@ -26,12 +36,10 @@ class AvellanedaStoikovQuoter:
         self._settings = settings
         self._instrument = instrument
         gamma, kappa = settings.risk_aversion, settings.arrival_decay
-        self._half_spread_sigmas = 0.5 * gamma + math.log1p(gamma / kappa) / gamma
+        self.half_spread_sigmas = 0.5 * gamma + math.log1p(gamma / kappa) / gamma
 
     def quote(self, context: QuoteContext, *, widening: float = 1.0, source: str = "avellaneda-stoikov") -> RawQuote:
         """Pure: the same context gives the same quote."""
-        settings, sigma = self._settings, context.skew_sigma_ticks
-        half_spread = max(settings.min_half_spread_ticks, sigma * self._half_spread_sigmas) * widening
-        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
-        skew = inventory_shift(context.inventory, 0.0, sigma, half_spread, settings.risk_aversion, settings.max_skew_half_spreads)
+        half_spread, skew = avellaneda_stoikov_terms(context, self._settings, self.half_spread_sigmas, widening)
+        bid_lots, ask_lots = quote_sizes(context, self._instrument, self._settings)
         return RawQuote(0.0, 0.0, skew, half_spread, 0.0, 0.0, bid_lots, ask_lots, 0.0, 0, source)

@@ -7,26 +7,29 @@ from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
 
+def fixed_terms(context: QuoteContext, settings: QuotingSettings, half_spread_fraction: float) -> tuple[float, float]:
+    """Half-spread and skew, ticks."""
+    half_spread = max(settings.min_half_spread_ticks, 0.5 * (context.bid_ticks + context.ask_ticks) * half_spread_fraction)
+    skew = inventory_shift(context.inventory, 0.0, half_spread, half_spread, settings.skew_factor, settings.max_skew_half_spreads)
+    return half_spread, skew
+
+
 class FixedSpreadQuoter:
     """Half-spread = `fixed_half_spread_bps` of the mid, at least `min_half_spread_ticks`; the skew's scale is the half-spread."""
 
     def __init__(self, settings: QuotingSettings, instrument: Instrument) -> None:
         self._settings = settings
         self._instrument = instrument
-        self._half_spread_fraction = settings.fixed_half_spread_bps * 1e-4
+        self.half_spread_fraction = settings.fixed_half_spread_bps * 1e-4
 
     def quote(self, context: QuoteContext) -> RawQuote:
         """Pure: the same context gives the same quote."""
-        settings = self._settings
-        mid = context.mid_ticks
-        half_spread = max(settings.min_half_spread_ticks, mid * self._half_spread_fraction)
-        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
+        half_spread, skew = fixed_terms(context, self._settings, self.half_spread_fraction)
+        bid_lots, ask_lots = quote_sizes(context, self._instrument, self._settings)
         return RawQuote(
             microprice_shift=0.0,
             price_shift=0.0,
-            skew_shift=inventory_shift(
-                context.inventory, 0.0, half_spread, half_spread, settings.skew_factor, settings.max_skew_half_spreads
-            ),
+            skew_shift=skew,
             half_spread=half_spread,
             adverse_bid=0.0,
             adverse_ask=0.0,

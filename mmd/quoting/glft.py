@@ -19,6 +19,19 @@ from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
 
+def glft_terms(
+    context: QuoteContext, instrument: Instrument, settings: QuotingSettings, half_spread_sigmas: float, skew_sigmas: float
+) -> tuple[float, float]:
+    """Half-spread and skew, ticks."""
+    sigma = context.skew_sigma_ticks
+    half_spread = max(settings.min_half_spread_ticks, sigma * half_spread_sigmas)
+    limit_lots = (context.buy_room_lots + context.sell_room_lots) / 2
+    mid = 0.5 * (context.bid_ticks + context.ask_ticks)
+    order_lots = quote_lots(instrument, mid, settings.order_notional, context.budget_left, settings.min_size_fraction, 1 << 62)
+    orders = context.inventory * limit_lots / order_lots if order_lots else 0.0
+    return half_spread, inventory_shift(orders, 0.0, sigma, half_spread, skew_sigmas, settings.max_skew_half_spreads)
+
+
 class GlftQuoter:
     """Pure: the same context gives the same quote."""
 
@@ -27,18 +40,12 @@ class GlftQuoter:
         self._instrument = instrument
         gamma, kappa, rate = settings.risk_aversion, settings.arrival_decay, settings.arrival_rate
         c1 = math.log1p(gamma / kappa) / gamma
-        self._skew_sigmas = math.sqrt(gamma / (2.0 * rate * kappa) * (1.0 + gamma / kappa) ** (1.0 + kappa / gamma))
-        self._half_spread_sigmas = c1 + 0.5 * self._skew_sigmas
+        self.skew_sigmas = math.sqrt(gamma / (2.0 * rate * kappa) * (1.0 + gamma / kappa) ** (1.0 + kappa / gamma))
+        self.half_spread_sigmas = c1 + 0.5 * self.skew_sigmas
 
     def quote(self, context: QuoteContext) -> RawQuote:
         """Half-spread and skew in ticks; sizes as every quoter has them."""
-        settings, sigma = self._settings, context.skew_sigma_ticks
-        half_spread = max(settings.min_half_spread_ticks, sigma * self._half_spread_sigmas)
-        bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
-        limit_lots = (context.buy_room_lots + context.sell_room_lots) / 2
-        order_lots = quote_lots(
-            self._instrument, context.mid_ticks, settings.order_notional, context.budget_left, settings.min_size_fraction, 1 << 62
-        )
-        orders = context.inventory * limit_lots / order_lots if order_lots else 0.0
-        skew = inventory_shift(orders, 0.0, sigma, half_spread, self._skew_sigmas, settings.max_skew_half_spreads)
+        settings, instrument = self._settings, self._instrument
+        half_spread, skew = glft_terms(context, instrument, settings, self.half_spread_sigmas, self.skew_sigmas)
+        bid_lots, ask_lots = quote_sizes(context, instrument, settings)
         return RawQuote(0.0, 0.0, skew, half_spread, 0.0, 0.0, bid_lots, ask_lots, 0.0, 0, "glft")

@@ -46,6 +46,23 @@ class Prediction(msgspec.Struct, gc=False):
     made_ns: int = 0
 
 
+def expected_move(context: QuoteContext, model: QuoteModel, price_change: float) -> tuple[float, float]:
+    """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
+    sigma = context.sigma_ticks
+    bid_ticks, bid_lots, ask_ticks, ask_lots = context.bid_ticks, context.bid_lots, context.ask_ticks, context.ask_lots
+    lots = bid_lots + ask_lots
+    # The context's own microprice and mid, spelt out: every step and every quote asks for them.
+    mid = 0.5 * (bid_ticks + ask_ticks)
+    micro = model.microprice_weight * (((bid_ticks * ask_lots + ask_ticks * bid_lots) / lots if lots else mid) - mid)
+    head = model.price_head_weight * price_change * sigma
+    total, bound = micro + head, model.max_shift * sigma
+    size = total if total > 0 else -total
+    if size > bound:
+        shrink = bound / size
+        return micro * shrink, head * shrink
+    return micro, head
+
+
 class NeuralQuoter:
     """One symbol's quoter. When the prediction may not be used, the desk asks another."""
 
@@ -58,25 +75,13 @@ class NeuralQuoter:
 
     def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float]:
         """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
-        model, sigma = self._model, context.sigma_ticks
-        bid_ticks, bid_lots, ask_ticks, ask_lots = context.bid_ticks, context.bid_lots, context.ask_ticks, context.ask_lots
-        lots = bid_lots + ask_lots
-        # The context's own microprice and mid, spelt out: every step and every quote asks for them.
-        mid = 0.5 * (bid_ticks + ask_ticks)
-        micro = model.microprice_weight * (((bid_ticks * ask_lots + ask_ticks * bid_lots) / lots if lots else mid) - mid)
-        head = model.price_head_weight * prediction.price_change * sigma
-        total, bound = micro + head, model.max_shift * sigma
-        size = total if total > 0 else -total
-        if size > bound:
-            shrink = bound / size
-            return micro * shrink, head * shrink
-        return micro, head
+        return expected_move(context, self._model, prediction.price_change)
 
     def quote(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
         """The same context, prediction and scale give the same quote."""
         settings, model = self._settings, self._model
         sigma = context.sigma_ticks
-        micro, head = self.expected_move(context, prediction)
+        micro, head = expected_move(context, model, prediction.price_change)
         scale = self.rescale.scale
         micro *= scale
         head *= scale

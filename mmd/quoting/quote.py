@@ -1,4 +1,8 @@
-"""A quote as a quoter makes it, with the account of how many ticks came from which part, and its clamped, integer form."""
+"""A quote as a quoter makes it, with the account of how many ticks came from which part, and its clamped, integer form.
+
+The functions that take and give plain numbers are what a compiled backtest compiles: they read numbers off what they are given,
+call nothing but each other and the mathematical functions, and mean the same on 64-bit integers and floats.
+"""
 
 from __future__ import annotations
 
@@ -177,7 +181,7 @@ def quote_sizes(context: QuoteContext, instrument: Instrument, settings: Quoting
     bid_room, ask_room = context.buy_room_lots, context.sell_room_lots
     most = quote_lots(
         instrument,
-        context.mid_ticks,
+        0.5 * (context.bid_ticks + context.ask_ticks),
         settings.order_notional,
         context.budget_left,
         settings.min_size_fraction,
@@ -186,21 +190,32 @@ def quote_sizes(context: QuoteContext, instrument: Instrument, settings: Quoting
     return bid_room if bid_room < most else most, ask_room if ask_room < most else most
 
 
-def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: int) -> Quote:
-    """Round outward to ticks, hold post-only distance (bid <= best ask - 1, ask >= best bid + 1), drop sides below the minimum.
+def outward_prices(
+    fair: float, skew: float, half_spread: float, adverse_bid: float, adverse_ask: float, best_bid_ticks: int, best_ask_ticks: int
+) -> tuple[int, int]:
+    """Bid and ask in whole ticks: rounded outward, and at post-only distance (bid <= best ask - 1, ask >= best bid + 1).
 
-    Rounding outward and post-only can only move a quote away from fair, never towards it.
+    Both can only move a quote away from fair, never towards it.
     """
-    mid = context.mid_ticks
-    fair = mid + raw.microprice_shift + raw.price_shift
-    wanted_bid, wanted_ask = raw.wanted(fair)
+    reservation = fair + skew
+    wanted_bid, wanted_ask = reservation - half_spread - adverse_bid, reservation + half_spread + adverse_ask
     # Never on the wrong side of fair, however long or short we are: skewing through fair would pay to get flat.
     bid_ticks = floor(wanted_bid if wanted_bid < fair else fair)
-    if bid_ticks >= context.ask_ticks:
-        bid_ticks = context.ask_ticks - 1
+    if bid_ticks >= best_ask_ticks:
+        bid_ticks = best_ask_ticks - 1
     ask_ticks = ceil(wanted_ask if wanted_ask > fair else fair)
-    if ask_ticks <= context.bid_ticks:
-        ask_ticks = context.bid_ticks + 1
+    if ask_ticks <= best_bid_ticks:
+        ask_ticks = best_bid_ticks + 1
+    return bid_ticks, ask_ticks
+
+
+def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: int) -> Quote:
+    """A raw quote's prices made whole (see `outward_prices`); pulled sides and those below the minimum size are dropped."""
+    mid = 0.5 * (context.bid_ticks + context.ask_ticks)
+    fair = mid + raw.microprice_shift + raw.price_shift
+    bid_ticks, ask_ticks = outward_prices(
+        fair, raw.skew_shift, raw.half_spread, raw.adverse_bid, raw.adverse_ask, context.bid_ticks, context.ask_ticks
+    )
     bid_lots, ask_lots, withheld = raw.bid_lots, raw.ask_lots, ""
     if raw.pull_bid:
         bid_lots, withheld = 0, "bid: pulled"

@@ -19,6 +19,11 @@ from mmd.types.market import Side
 _BPS_SCALE = 10_000 * 1_000
 _NO_PRICE = 1 << 62
 BUY = Side.BUY
+REASONS = (None, *DenialReason)
+(
+    HALTED, MODE, INSTRUMENT, PRICE_COLLAR, FAT_FINGER, POSITION, GROSS_EXPOSURE, LOSS_BUDGET, DRAWDOWN, ORDER_RATE,
+    UNFILLED_ORDERS, OPEN_ORDERS, DATA_AGE, FEED_LAG, SELF_TRADE,
+) = range(1, 16)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -75,6 +80,112 @@ class _InstrumentLimits:
         """Bound of base atoms times twice the price in ticks."""
 
 
+class Bounds:
+    """The limits as the integers that the checks compare: quote atoms, ns, counts."""
+
+    __slots__ = (
+        "collar", "max_data_age_ns", "max_drawdown_atoms", "max_feed_lag_ns", "max_gross_atoms", "max_loss_atoms",
+        "max_open_orders", "max_order_atoms",
+    )  # fmt: skip
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self.collar = round(limits.price_collar_bps * 1_000)
+        self.max_order_atoms = limit_atoms(limits.max_order_notional)
+        self.max_gross_atoms = limit_atoms(limits.max_gross_exposure_notional)
+        self.max_loss_atoms = limit_atoms(limits.max_daily_loss)
+        self.max_drawdown_atoms = limit_atoms(limits.max_drawdown)
+        self.max_open_orders = limits.max_open_orders
+        self.max_data_age_ns = nanoseconds(limits.max_data_age_seconds)
+        self.max_feed_lag_ns = round(limits.max_feed_lag_ms * NS_PER_MS)
+
+
+# ---- the checks themselves, as functions of plain numbers that are read off what is given: a compiled backtest compiles these. A
+# ---- result is a place in REASONS, 0 where nothing is wrong.
+
+
+def order_fault(view: RiskView, known: _InstrumentLimits, bounds: Bounds, buying: bool, price_ticks: int, lots: int) -> int:
+    """The checks up to the money, in their order."""
+    if view.halted:
+        return HALTED
+    if not view.mode_allows:
+        return MODE
+    if not known.min_price_ticks <= price_ticks <= known.max_price_ticks:
+        return INSTRUMENT
+    notional_atoms = price_ticks * lots * known.notional_atoms
+    if not known.min_lots <= lots <= known.max_lots or notional_atoms < known.min_notional_atoms:
+        return INSTRUMENT
+    bid_ticks, ask_ticks = view.bid_ticks, view.ask_ticks
+    # Written so that None, zero, NaN, infinity and a crossed touch all fail.
+    if bid_ticks is None or ask_ticks is None or not 0 < bid_ticks < ask_ticks < _NO_PRICE:
+        return PRICE_COLLAR
+    price_x2, mid_x2 = 2 * price_ticks, bid_ticks + ask_ticks
+    if not abs(price_x2 - mid_x2) * _BPS_SCALE <= bounds.collar * mid_x2:
+        return PRICE_COLLAR
+    if notional_atoms > bounds.max_order_atoms:
+        return FAT_FINGER
+    fault = exposure_fault(view, known, bounds, buying, price_x2 if price_x2 > mid_x2 else mid_x2, lots)
+    if fault:
+        return fault
+    if view.loss_used_atoms >= bounds.max_loss_atoms:
+        return LOSS_BUDGET
+    return DRAWDOWN if view.drawdown_atoms >= bounds.max_drawdown_atoms else 0
+
+
+def exposure_fault(view: RiskView, known: _InstrumentLimits, bounds: Bounds, buying: bool, price_x2: int, lots: int) -> int:
+    """Position and gross exposure, valued at `price_x2`: twice the mid or the order's price, whichever is higher."""
+    position, lot_atoms = view.position_atoms, known.lot_atoms
+    # The largest position, long or short, that could come of what is at risk by now.
+    long = position + view.buy_at_risk_lots * lot_atoms
+    short = view.sell_at_risk_lots * lot_atoms - position
+    before = larger(long, short)
+    if buying:
+        side_worst = long = long + lots * lot_atoms
+    else:
+        side_worst = short = short + lots * lot_atoms
+    if side_worst * price_x2 > known.position_bound:
+        return POSITION
+    after = larger(long, short)
+    # An order that does not grow the worst case may pass above the limit too: it is the way back.
+    if after > before and view.other_exposure_atoms + quote_atoms(known, after, price_x2) > bounds.max_gross_atoms:
+        return GROSS_EXPOSURE
+    return 0
+
+
+def standing_fault(view: RiskView, bounds: Bounds, buying: bool, price_ticks: int) -> int:
+    """The checks after the order rate, in their order."""
+    if view.open_orders >= bounds.max_open_orders:
+        return OPEN_ORDERS
+    fault = _age_fault(view, bounds)
+    if fault:
+        return fault
+    if buying:
+        return SELF_TRADE if 0 < view.own_best_ask_ticks <= price_ticks else 0
+    return SELF_TRADE if view.own_best_bid_ticks >= price_ticks else 0
+
+
+def _age_fault(view: RiskView, bounds: Bounds) -> int:
+    """Data age and feed lag; what is not known is too old."""
+    if view.data_age_ns is None or not view.data_age_ns <= bounds.max_data_age_ns:
+        return DATA_AGE
+    if view.feed_lag_ns is None or not view.feed_lag_ns <= bounds.max_feed_lag_ns:
+        return FEED_LAG
+    return 0
+
+
+def larger(long_atoms: int, short_atoms: int) -> int:
+    """In size."""
+    if long_atoms < 0:
+        long_atoms = -long_atoms
+    if short_atoms < 0:
+        short_atoms = -short_atoms
+    return long_atoms if long_atoms > short_atoms else short_atoms
+
+
+def quote_atoms(known: _InstrumentLimits, base_atoms: int, price_x2: int) -> int:
+    """Worth of base atoms at half of `price_x2` ticks, in quote atoms, rounded up."""
+    return -(-base_atoms * price_x2 * known.notional_atoms // (2 * known.lot_atoms))
+
+
 class PreTradeChecks:
     """The checks and their counters. `order_rate` is shared with the trader, which records every order it sends there."""
 
@@ -83,14 +194,7 @@ class PreTradeChecks:
         self.denials: dict[DenialReason, int] = dict.fromkeys(DenialReason, 0)
         self._order_rate = order_rate
         self._instruments: dict[str, _InstrumentLimits] = {}
-        self._collar = round(limits.price_collar_bps * 1_000)
-        self._max_order_atoms = limit_atoms(limits.max_order_notional)
-        self._max_gross_atoms = limit_atoms(limits.max_gross_exposure_notional)
-        self._max_loss_atoms = limit_atoms(limits.max_daily_loss)
-        self._max_drawdown_atoms = limit_atoms(limits.max_drawdown)
-        self._max_open_orders = limits.max_open_orders
-        self._max_data_age_ns = nanoseconds(limits.max_data_age_seconds)
-        self._max_feed_lag_ns = round(limits.max_feed_lag_ms * NS_PER_MS)
+        self._bounds = Bounds(limits)
         for instrument in instruments:
             self.add_instrument(instrument)
 
@@ -108,8 +212,8 @@ class PreTradeChecks:
         known = self._instruments[symbol]
         worst_atoms = _worst_case(position_atoms, buy_lots * known.lot_atoms, sell_lots * known.lot_atoms)
         if bid_ticks <= 0 or ask_ticks <= 0:
-            return self._max_gross_atoms if worst_atoms else 0
-        return _quote_atoms(known, worst_atoms, bid_ticks + ask_ticks)
+            return self._bounds.max_gross_atoms if worst_atoms else 0
+        return quote_atoms(known, worst_atoms, bid_ticks + ask_ticks)
 
     def check(self, view: RiskView, side: Side, price_ticks: int, lots: int, *, reduce_only: bool = False) -> DenialReason | None:
         """None: the order may leave. Else the first check that failed, which has been counted."""
@@ -119,50 +223,19 @@ class PreTradeChecks:
         return reason
 
     def _full(self, view: RiskView, side: Side, price_ticks: int, lots: int) -> DenialReason | None:
-        """All checks in their order, without a call between them: every order waits for this."""
-        if view.halted:
-            return DenialReason.HALTED
-        if not view.mode_allows:
-            return DenialReason.MODE
         known = self._instruments.get(view.symbol)
-        if known is None or not known.min_price_ticks <= price_ticks <= known.max_price_ticks:
-            return DenialReason.INSTRUMENT
-        notional_atoms = price_ticks * lots * known.notional_atoms
-        if not known.min_lots <= lots <= known.max_lots or notional_atoms < known.min_notional_atoms:
-            return DenialReason.INSTRUMENT
-        bid_ticks, ask_ticks = view.bid_ticks, view.ask_ticks
-        # Written so that None, zero, NaN, infinity and a crossed touch all fail.
-        if bid_ticks is None or ask_ticks is None or not 0 < bid_ticks < ask_ticks < _NO_PRICE:
-            return DenialReason.PRICE_COLLAR
-        price_x2, mid_x2 = 2 * price_ticks, bid_ticks + ask_ticks
-        if not abs(price_x2 - mid_x2) * _BPS_SCALE <= self._collar * mid_x2:
-            return DenialReason.PRICE_COLLAR
-        if notional_atoms > self._max_order_atoms:
-            return DenialReason.FAT_FINGER
-        reason = self._exposure(view, known, side, price_x2 if price_x2 > mid_x2 else mid_x2, lots)
-        if reason is not None:
-            return reason
-        if view.loss_used_atoms >= self._max_loss_atoms:
-            return DenialReason.LOSS_BUDGET
-        if view.drawdown_atoms >= self._max_drawdown_atoms:
-            return DenialReason.DRAWDOWN
+        if known is None:
+            return DenialReason.HALTED if view.halted else DenialReason.INSTRUMENT if view.mode_allows else DenialReason.MODE
+        bounds, buying = self._bounds, side is BUY
+        fault = order_fault(view, known, bounds, buying, price_ticks, lots)
+        if fault:
+            return REASONS[fault]
         order_rate, now_ns = self._order_rate, view.now_ns
         if not order_rate.allows(now_ns):
             return DenialReason.ORDER_RATE
         if not order_rate.venue_allows(now_ns):
             return DenialReason.UNFILLED_ORDERS
-        if view.open_orders >= self._max_open_orders:
-            return DenialReason.OPEN_ORDERS
-        # What is not known is too old.
-        if view.data_age_ns is None or not view.data_age_ns <= self._max_data_age_ns:
-            return DenialReason.DATA_AGE
-        if view.feed_lag_ns is None or not view.feed_lag_ns <= self._max_feed_lag_ns:
-            return DenialReason.FEED_LAG
-        if side is BUY:
-            meets_own = 0 < view.own_best_ask_ticks <= price_ticks
-        else:
-            meets_own = view.own_best_bid_ticks >= price_ticks
-        return DenialReason.SELF_TRADE if meets_own else None
+        return REASONS[standing_fault(view, bounds, buying, price_ticks)]
 
     def _reduce_only(self, view: RiskView, side: Side, price_ticks: int, lots: int) -> DenialReason | None:
         reason = self._order_itself(view, price_ticks, lots)
@@ -196,52 +269,15 @@ class PreTradeChecks:
         if bid_ticks is None or ask_ticks is None or not 0 < bid_ticks < ask_ticks < _NO_PRICE:
             return DenialReason.PRICE_COLLAR
         mid_x2 = bid_ticks + ask_ticks
-        if not abs(2 * price_ticks - mid_x2) * _BPS_SCALE <= self._collar * mid_x2:
+        if not abs(2 * price_ticks - mid_x2) * _BPS_SCALE <= self._bounds.collar * mid_x2:
             return DenialReason.PRICE_COLLAR
-        return DenialReason.FAT_FINGER if notional_atoms > self._max_order_atoms else None
-
-    def _exposure(self, view: RiskView, known: _InstrumentLimits, side: Side, price_x2: int, lots: int) -> DenialReason | None:
-        """Position and gross exposure, valued at `price_x2`: twice the mid or the order's price, whichever is higher."""
-        position, lot_atoms = view.position_atoms, known.lot_atoms
-        # The largest position, long or short, that could come of what is at risk by now.
-        long = position + view.buy_at_risk_lots * lot_atoms
-        short = view.sell_at_risk_lots * lot_atoms - position
-        before = _larger(long, short)
-        if side is BUY:
-            side_worst = long = long + lots * lot_atoms
-        else:
-            side_worst = short = short + lots * lot_atoms
-        if side_worst * price_x2 > known.position_bound:
-            return DenialReason.POSITION
-        after = _larger(long, short)
-        # An order that does not grow the worst case may pass above the limit too: it is the way back.
-        if after > before and view.other_exposure_atoms + _quote_atoms(known, after, price_x2) > self._max_gross_atoms:
-            return DenialReason.GROSS_EXPOSURE
-        return None
+        return DenialReason.FAT_FINGER if notional_atoms > self._bounds.max_order_atoms else None
 
     def _freshness(self, view: RiskView) -> DenialReason | None:
         """Data age and feed lag; what is not known is too old."""
-        if view.data_age_ns is None or not view.data_age_ns <= self._max_data_age_ns:
-            return DenialReason.DATA_AGE
-        if view.feed_lag_ns is None or not view.feed_lag_ns <= self._max_feed_lag_ns:
-            return DenialReason.FEED_LAG
-        return None
+        return REASONS[_age_fault(view, self._bounds)]
 
 
 def _worst_case(position_atoms: int, buy_atoms: int, sell_atoms: int) -> int:
     """The largest position, long or short, that could come of it: one side fills wholly and the other not at all."""
-    return _larger(position_atoms + buy_atoms, sell_atoms - position_atoms)
-
-
-def _larger(long_atoms: int, short_atoms: int) -> int:
-    """In size."""
-    if long_atoms < 0:
-        long_atoms = -long_atoms
-    if short_atoms < 0:
-        short_atoms = -short_atoms
-    return long_atoms if long_atoms > short_atoms else short_atoms
-
-
-def _quote_atoms(known: _InstrumentLimits, base_atoms: int, price_x2: int) -> int:
-    """Worth of base atoms at half of `price_x2` ticks, in quote atoms, rounded up."""
-    return -(-base_atoms * price_x2 * known.notional_atoms // (2 * known.lot_atoms))
+    return larger(position_atoms + buy_atoms, sell_atoms - position_atoms)
