@@ -19,7 +19,7 @@ from mmd.types.market import Side
 _BPS_SCALE = 10_000 * 1_000
 _NO_PRICE = 1 << 62
 BUY = Side.BUY
-REASONS = (None, *DenialReason)
+REASONS: tuple[DenialReason | None, ...] = (None, *DenialReason)
 (
     HALTED, MODE, INSTRUMENT, PRICE_COLLAR, FAT_FINGER, POSITION, GROSS_EXPOSURE, LOSS_BUDGET, DRAWDOWN, ORDER_RATE,
     UNFILLED_ORDERS, OPEN_ORDERS, DATA_AGE, FEED_LAG, SELF_TRADE,
