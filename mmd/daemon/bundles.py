@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.companion import Companion
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
-from mmd.inference.runtime import load_runtime
+from mmd.inference.runtime import Runtime, load_runtime
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 
 DEFAULT_BUNDLE = Path("models/quote-v2")
@@ -27,10 +28,15 @@ def find_bundle(folder: Path) -> Path:
 
 
 def load_networks(folder: Path, symbols: Iterable[str], runtime: str) -> tuple[Bundle, dict[str, QuotePredictor]]:
-    """The bundle, verified against the running feature code, and a predictor with a state of its own for each symbol.
+    """The bundle, verified against the running feature code, and all its networks with states of their own for each symbol.
 
     Raises `BundleError` where files, features or golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
     bundle = load_bundle(find_bundle(folder), feature_schema_hash=schema_hash(FeatureSettings()))
     used = load_runtime(runtime)
-    return bundle, {symbol: QuotePredictor(bundle, used) for symbol in symbols}
+    return bundle, {symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used)) for symbol in symbols}
+
+
+def _companion(bundle: Bundle, runtime: Runtime) -> Companion | None:
+    card = bundle.card.companion
+    return None if card is None else Companion(card, bundle.companion_files, runtime)

@@ -114,7 +114,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_open_orders", "gauge", "Orders of ours that are open, pending or unknown.", ("symbol", "side")),
     Metric("mmd_risk_denials_total", "counter", "Orders denied locally, by first failing check.", ("reason",)),
     Metric("mmd_rejections_total", "counter", "Orders refused by the venue, by its error code.", ("code",)),
-    Metric("mmd_gate_refusals_total", "counter", "Predictions not used, by reason.", ("reason",)),
+    Metric("mmd_gate_refusals_total", "counter", "Predictions not used, by network and reason.", ("network", "reason")),
     Metric("mmd_reconciliations_total", "counter", "Comparisons with the venue's books and what they brought.", ("outcome",)),
     Metric("mmd_loss_used_quote", "gauge", "Loss since the start of the day, quote units."),
     Metric("mmd_drawdown_quote", "gauge", "Fall from the highest PnL, quote units."),
@@ -262,12 +262,14 @@ def _trader(families: Families, report: TraderReport) -> None:
         ("mmd_pauses_total", report.pause_counts),
         ("mmd_risk_denials_total", report.risk_denials),
         ("mmd_rejections_total", report.rejections),
-        ("mmd_gate_refusals_total", report.gate_refusals),
         ("mmd_reconciliations_total", report.reconciliations),
         ("mmd_limit_used_ratio", report.limits_used),
     ):
         for label, value in counts.items():
             _put(families, name, value, label)
+    for network, counts in report.network_refusals.items():
+        for reason, count in counts.items():
+            _put(families, "mmd_gate_refusals_total", count, network, reason)
 
 
 def _feed(families: Families, line: SymbolReport | WatchedReport) -> None:

@@ -52,7 +52,7 @@ class PredictionGate:
 
     __slots__ = (
         "_budget_ns", "_clipped", "_inventory_score", "_inventory_seen", "_market_high", "_market_low", "_max_age_ns",
-        "_max_score", "_ranges", "_steps", "passed", "refusals", "score",
+        "_max_score", "_ranges", "_steps", "inside", "passed", "refusals", "score",
     )  # fmt: skip
 
     def __init__(self, card: Card, settings: GateSettings) -> None:
@@ -72,6 +72,8 @@ class PredictionGate:
         self.refusals: dict[GateRefusal, int] = dict.fromkeys(GateRefusal, 0)
         """How often each reason struck."""
         self.passed = 0
+        self.inside = False
+        """Whether the last row is known to lie within its ranges, every input for itself."""
         self.score = 0.0
         """Out-of-range score of the last prediction that was looked at so far (see `GateSettings`); infinite for one not finite."""
 
@@ -84,7 +86,12 @@ class PredictionGate:
             self.refusals[refusal] += 1
         return refusal
 
+    def count_stale(self) -> None:
+        """A prediction that had passed became too old to be used."""
+        self.refusals[GateRefusal.STALE] += 1
+
     def _check(self, prediction: Prediction, age_ns: int, elapsed_ns: int) -> GateRefusal | None:
+        self.inside = False
         if prediction.steps < self._steps:
             return GateRefusal.COLD
         if age_ns > self._max_age_ns:
@@ -112,6 +119,7 @@ class PredictionGate:
         clipped = self._clipped
         fmin(fmax(market, self._market_low, clipped), self._market_high, clipped)
         if clipped.tobytes() == market.tobytes():
+            self.inside = True
             return self._inventory_score
         return _score(market.tolist() + inventory.tolist(), self._ranges)
 

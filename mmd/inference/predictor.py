@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from mmd.inference.bundle import Bundle
 from mmd.inference.card import Card
+from mmd.inference.companion import Companion
 from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import OUTPUT_NAMES, disagreement, state_names
-from mmd.inference.runtime import Runtime, TensorSession, load_runtime
+from mmd.inference.runtime import Runtime, TensorSession, bytes_of, load_runtime
 
 Array = NDArray[np.float32]
 
@@ -37,6 +38,7 @@ class QuotePredictor:
         "_session",
         "_states",
         "card",
+        "companion",
         "inventory",
         "market",
         "optimal_spread",
@@ -50,13 +52,23 @@ class QuotePredictor:
         "variant_name",
     )
 
-    def __init__(self, bundle: Bundle, runtime: str | Runtime = "auto", *, hold_views: bool | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runtime: str | Runtime = "auto",
+        *,
+        hold_views: bool | None = None,
+        companion: Companion | None = None,
+    ) -> None:
         """Takes the first variant, in the card's order for this runtime, that loads and reproduces its golden vectors.
+
+        `companion` is what serves beside it on the same symbol; whoever steps this steps that too.
 
         Raises BundleError, naming what was wrong with each, where none does; RuntimeUnavailable where there is no such runtime.
         """
         used = runtime if isinstance(runtime, Runtime) else load_runtime(runtime)
         self.card: Card = bundle.card
+        self.companion = companion
         self.runtime_name = used.name
         self.runtime_version = used.version
         self.refused_variants: dict[str, str] = {}
@@ -68,12 +80,12 @@ class QuotePredictor:
         self.inventory: Array = inputs["inventory"][0]
         """[inventory inputs] float32, likewise. It keeps its values from step to step."""
         self._states = tuple((inputs[name], outputs[f"{name}_out"]) for name in state_names(self._session))
-        self._copies = tuple((_bytes_of(state), _bytes_of(state_out)) for state, state_out in self._states)
+        self._copies = tuple((bytes_of(state), bytes_of(state_out)) for state, state_out in self._states)
         self._outputs = tuple(outputs[name].reshape(()) for name in OUTPUT_NAMES)
         self._invoke = self._session.invoke
         # "=" makes what float32 cannot hold an error; without it it would become infinite.
-        self._market_bytes, self._pack_market = _bytes_of(self.market), Struct(f"={self.market.size}f").pack_into
-        self._inventory_bytes, self._pack_inventory = _bytes_of(self.inventory), Struct(f"={self.inventory.size}f").pack_into
+        self._market_bytes, self._pack_market = bytes_of(self.market), Struct(f"={self.market.size}f").pack_into
+        self._inventory_bytes, self._pack_inventory = bytes_of(self.inventory), Struct(f"={self.inventory.size}f").pack_into
         self.steps = 0
         """Steps since the recurrent state was zeroed."""
         self.rejected_rows = 0
@@ -204,6 +216,7 @@ class RehearsedPredictor(QuotePredictor):
 
     def __init__(self, real: QuotePredictor) -> None:
         self.card = real.card
+        self.companion = None if real.companion is None else real.companion.rehearsing()
         self.runtime_name, self.runtime_version = real.runtime_name, real.runtime_version
         self.refused_variants, self.variant_name = real.refused_variants, real.variant_name
         self._session, self._invoke, self._outputs = real._session, real._invoke, real._outputs
@@ -211,14 +224,9 @@ class RehearsedPredictor(QuotePredictor):
         self.inventory = real.inventory.copy()
         self._states = self._copies = ()
         self._market_bytes, self._pack_market = real._market_bytes, real._pack_market
-        self._inventory_bytes, self._pack_inventory = _bytes_of(self.inventory), real._pack_inventory
+        self._inventory_bytes, self._pack_inventory = bytes_of(self.inventory), real._pack_inventory
         self.steps = self.rejected_rows = 0
         self.price_change = self.optimal_spread = self.position_signal = nan
-
-
-def _bytes_of(array: Array) -> memoryview:
-    """The array's own memory: copying that costs a quarter of copying arrays."""
-    return array.reshape(-1).view(np.uint8).data
 
 
 def _signature_problem(session: TensorSession, card: Card) -> str | None:

@@ -107,6 +107,11 @@ def load_runtime(name: str = "auto") -> Runtime:
     raise RuntimeUnavailable("no runtime for networks: " + "; ".join(failures))
 
 
+def bytes_of(array: Array) -> memoryview:
+    """The array's own memory: copying that costs a quarter of copying arrays."""
+    return array.reshape(-1).view(np.uint8).data
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 

@@ -48,15 +48,18 @@ def external_signal(receive_ns: int, name: str, value: float, life_seconds: floa
 class ExternalSignals:
     """The newest of each name."""
 
-    __slots__ = ("_newest", "received")
+    __slots__ = ("_newest", "received", "speaking")
 
     def __init__(self) -> None:
         self._newest: dict[str, ExternalSignal] = {}
         self.received = dict.fromkeys(RANGES, 0)
         """Taken in since the start, by name."""
+        self.speaking = False
+        """Whether anything was ever said."""
 
     def on_signal(self, signal: ExternalSignal) -> None:
         """It replaces the one before of its name."""
+        self.speaking = True
         self._newest[signal.name] = signal
         self.received[signal.name] += 1
 

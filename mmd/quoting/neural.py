@@ -1,8 +1,9 @@
 """Quotes from the network: fair = mid + E, half-spread from the spread head, leaned towards the position head's target.
 
-E joins what tells of the next move (microprice and price head) with the weights that the bundle's card states, fitted where the
-network was validated. With `pull`, a side that E is about to run over is withheld, not merely moved. Everything is in ticks; the
-outputs are in units of the trailing mid volatility over its horizon, so that one network serves any instrument.
+E joins what tells of the next move (microprice, price head, order flow, cross-asset head) with the weights that the bundle's card
+states, fitted where the networks were validated. P(adverse) of each side makes that side wider. With `pull`, a side that E is about
+to run over is withheld, not merely moved. Everything is in ticks; the outputs are in units of the trailing mid volatility over its
+horizon, so that one network serves any instrument. A network that the gate refuses adds nothing; the others go on.
 """
 
 from __future__ import annotations
@@ -11,43 +12,21 @@ from math import exp, log
 
 import msgspec
 
+from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
+from mmd.quoting.prediction import Prediction, QuoteModel, size_share, widening
 from mmd.quoting.quote import QuoteContext, RawQuote, inventory_shift, quote_sizes
 from mmd.quoting.rescale import OnlineRescale
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import Instrument
 
 
-class QuoteModel(msgspec.Struct, frozen=True):
-    """What the card says about turning the heads into quotes. Weights are multipliers, spreads multiples of sigma."""
+def expected_move(
+    context: QuoteContext, model: QuoteModel, price_change: float, order_flow: float, cross_move: float
+) -> tuple[float, float, float, float]:
+    """E in ticks before the online rescaling, as its parts of microprice, price head, order flow and cross-asset head.
 
-    microprice_weight: float
-    price_head_weight: float
-    spread_min: float
-    spread_max: float
-    pull_threshold: float
-    """In half-spreads: beyond it a side is withheld. 0 never pulls."""
-    max_shift: float
-    """Bound of |E| in sigma."""
-    max_target: float
-    """Largest target inventory as a fraction of the limit; 0 where the position head shows no gain."""
-    horizon_ns: int
-
-
-class Prediction(msgspec.Struct, gc=False):
-    """The heads' newest outputs, one object per symbol. `usable` is the gate's word."""
-
-    price_change: float = 0.0
-    """Predicted mid change over the horizon, in sigma."""
-    optimal_spread: float = 0.5
-    """0 to 1, log scale between spread_min and spread_max."""
-    position_signal: float = 0.0
-    usable: bool = False
-    refusal: str = "starting"
-    made_ns: int = 0
-
-
-def expected_move(context: QuoteContext, model: QuoteModel, price_change: float) -> tuple[float, float]:
-    """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
+    `order_flow` is 2 P(up) - 1, the others are in sigma; one that may not be used is 0. Together they are bounded by max_shift.
+    """
     sigma = context.sigma_ticks
     bid_ticks, bid_lots, ask_ticks, ask_lots = context.bid_ticks, context.bid_lots, context.ask_ticks, context.ask_lots
     lots = bid_lots + ask_lots
@@ -55,62 +34,109 @@ def expected_move(context: QuoteContext, model: QuoteModel, price_change: float)
     mid = 0.5 * (bid_ticks + ask_ticks)
     micro = model.microprice_weight * (((bid_ticks * ask_lots + ask_ticks * bid_lots) / lots if lots else mid) - mid)
     head = model.price_head_weight * price_change * sigma
-    total, bound = micro + head, model.max_shift * sigma
+    flow = model.order_flow_weight * order_flow * sigma
+    cross = model.cross_asset_weight * cross_move * sigma
+    total, bound = micro + head + flow + cross, model.max_shift * sigma
     size = total if total > 0 else -total
     if size > bound:
         shrink = bound / size
-        return micro * shrink, head * shrink
-    return micro, head
+        return micro * shrink, head * shrink, flow * shrink, cross * shrink
+    return micro, head, flow, cross
 
 
 class NeuralQuoter:
-    """One symbol's quoter. When the prediction may not be used, the desk asks another."""
+    """One symbol's quoter."""
 
     def __init__(self, settings: QuotingSettings, instrument: Instrument, model: QuoteModel) -> None:
         self._settings = settings
         self._instrument = instrument
         self._model = model
         self._log_range = log(model.spread_max / model.spread_min)
+        self._baseline = AvellanedaStoikovQuoter(settings, instrument)
+        self._baseline_half_spread = self._baseline.half_spread
         self.rescale = OnlineRescale(model.horizon_ns, settings.rescale_half_life)
 
-    def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float]:
-        """E in ticks before the online rescaling, as (microprice part, price-head part), bounded together by max_shift."""
-        return expected_move(context, self._model, prediction.price_change)
+    def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float, float, float]:
+        """E in ticks before the online rescaling, in its parts; see the function."""
+        return expected_move(
+            context,
+            self._model,
+            prediction.price_change,
+            0.0 if prediction.order_flow_refusal else 2.0 * prediction.p_up - 1.0,
+            0.0 if prediction.cross_refusal else prediction.cross_move,
+        )
 
     def quote(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
         """The same context, prediction and scale give the same quote."""
         settings, model = self._settings, self._model
         sigma = context.sigma_ticks
-        micro, head = expected_move(context, model, prediction.price_change)
+        micro, head, flow, cross = self.expected_move(context, prediction)
         scale = self.rescale.scale
         micro *= scale
         head *= scale
-        move = micro + head
+        flow *= scale
+        cross *= scale
+        move = micro + head + flow + cross
+        least = settings.min_half_spread_ticks
         half_spread = 0.5 * sigma * (model.spread_min * exp(prediction.optimal_spread * self._log_range))
-        if half_spread < settings.min_half_spread_ticks:
-            half_spread = settings.min_half_spread_ticks
+        if half_spread < least:
+            half_spread = least
         threshold = model.pull_threshold * half_spread if settings.pull else 0.0
+        pull_bid, pull_ask = 0 < threshold < -move, 0 < threshold < move
+        adverse_bid = adverse_ask = 0.0
+        if not prediction.adverse_refusal:
+            if model.adverse_slope:
+                adverse_bid = widening(model, prediction.p_adverse_bid, half_spread, least)
+                adverse_ask = widening(model, prediction.p_adverse_ask, half_spread, least)
+            if settings.pull and model.adverse_pull < 1.0:
+                pull_bid = pull_bid or prediction.p_adverse_bid > model.adverse_pull
+                pull_ask = pull_ask or prediction.p_adverse_ask > model.adverse_pull
+        share = context.size_share = size_share(model, prediction)
         bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
-        skew = inventory_shift(
-            context.inventory,
-            prediction.position_signal * model.max_target,
-            context.skew_sigma_ticks,
-            half_spread,
-            settings.skew_factor,
-            settings.max_skew_half_spreads,
-        )
+        inventory, skew_sigma = context.inventory, context.skew_sigma_ticks
+        target = prediction.position_signal * model.max_target
+        factor, most = settings.skew_factor, settings.max_skew_half_spreads
+        skew = inventory_shift(inventory, target, skew_sigma, half_spread, factor, most)
+        plain = inventory_shift(inventory, 0.0, skew_sigma, half_spread, factor, most) if target else skew
         return RawQuote(
             micro,
             head,
             skew,
             half_spread,
-            0.0,
-            0.0,
+            adverse_bid,
+            adverse_ask,
             bid_lots,
             ask_lots,
             1.0 - exp(-(move if move > 0 else -move) / sigma) if sigma > 0 else 0.0,
             (move > 0) - (move < 0),
             "neural",
-            0 < threshold < -move,
-            0 < threshold < move,
+            pull_bid,
+            pull_ask,
+            flow,
+            cross,
+            skew - plain,
+            half_spread - self._baseline_half_spread(skew_sigma),
+            share,
+            prediction.refusals(),
+        )
+
+    def fallback(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
+        """Avellaneda and Stoikov's quote, wider, where the quote network is refused; what the other networks say still counts.
+
+        P(adverse) only widens here.
+        """
+        settings, model = self._settings, self._model
+        share = context.size_share = size_share(model, prediction)
+        raw = self._baseline.quote(
+            context,
+            widening=settings.fallback_widening,
+            source=f"avellaneda-stoikov, for the prediction is refused: {prediction.refusal or 'stale'}",
+        )
+        adverse_bid = adverse_ask = 0.0
+        if model.adverse_slope and not prediction.adverse_refusal:
+            half_spread = raw.half_spread
+            adverse_bid = max(0.0, widening(model, prediction.p_adverse_bid, half_spread, half_spread))
+            adverse_ask = max(0.0, widening(model, prediction.p_adverse_ask, half_spread, half_spread))
+        return msgspec.structs.replace(
+            raw, adverse_bid=adverse_bid, adverse_ask=adverse_ask, size_share=share, refusals=prediction.refusals()
         )

@@ -10,8 +10,12 @@ from math import ceil, floor
 
 import msgspec
 
+from mmd.quoting.prediction import ABSENT
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
+
+BESIDE = ("order_flow", "adverse_selection", "risk", "cross_asset")
+"""The networks beside the quote network, in the order of `RawQuote.refusals`."""
 
 
 class QuoteContext(msgspec.Struct, gc=False):
@@ -33,6 +37,8 @@ class QuoteContext(msgspec.Struct, gc=False):
     """Trailing mid volatility over the network's horizon, in ticks."""
     skew_sigma_ticks: float = 0.0
     """The same over the skew's horizon."""
+    size_share: float = 1.0
+    """What the risk network leaves of the size."""
 
     @property
     def microprice_ticks(self) -> float:
@@ -49,8 +55,10 @@ class QuoteContext(msgspec.Struct, gc=False):
 class Attribution(msgspec.Struct, frozen=True, gc=False):
     """Where the two prices come from. All in ticks:
 
-    fair = mid + microprice + price_head;  reservation = fair + skew;
+    fair = mid + microprice + price_head + order_flow + cross_asset;  reservation = fair + skew;
     bid = reservation - half_spread - adverse_bid + clamp_bid;  ask = reservation + half_spread + adverse_ask + clamp_ask.
+    Of the skew, `position_head` came from the position head; of the half-spread, `spread_head` is what the spread head made of
+    Avellaneda and Stoikov's.
     """
 
     mid: float
@@ -62,6 +70,10 @@ class Attribution(msgspec.Struct, frozen=True, gc=False):
     adverse_ask: float
     clamp_bid: float
     clamp_ask: float
+    order_flow: float = 0.0
+    cross_asset: float = 0.0
+    position_head: float = 0.0
+    spread_head: float = 0.0
 
     def as_dict(self) -> dict[str, float]:
         """For reports and logs."""
@@ -84,6 +96,21 @@ class RawQuote(msgspec.Struct, frozen=True, gc=False):
     source: str
     pull_bid: bool = False
     pull_ask: bool = False
+    order_flow_shift: float = 0.0
+    cross_shift: float = 0.0
+    position_shift: float = 0.0
+    """Of the skew, what the position head made."""
+    spread_shift: float = 0.0
+    """Of the half-spread, what the spread head made of Avellaneda and Stoikov's."""
+    size_share: float = 1.0
+    """What the risk network left of the size."""
+    refusals: tuple[str, str, str, str] | None = None
+    """Why order flow, adverse selection, risk and cross-asset networks were not used, empty for one that was."""
+
+    @property
+    def fair_shift(self) -> float:
+        """E in ticks: from mid to fair."""
+        return self.microprice_shift + self.price_shift + self.order_flow_shift + self.cross_shift
 
     def wanted(self, fair_ticks: float) -> tuple[float, float]:
         """Bid and ask before rounding and clamps, ticks."""
@@ -123,6 +150,10 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
             adverse_ask=raw.adverse_ask,
             clamp_bid=self.bid_ticks - wanted_bid,
             clamp_ask=self.ask_ticks - wanted_ask,
+            order_flow=raw.order_flow_shift,
+            cross_asset=raw.cross_shift,
+            position_head=raw.position_shift,
+            spread_head=raw.spread_shift,
         )
 
     @property
@@ -139,6 +170,12 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     def source(self) -> str:
         """Which quoter made it, and why if it is a fallback."""
         return self.raw.source
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Of the networks beside the quote network that the bundle has, those not used, and why."""
+        found = zip(BESIDE, self.raw.refusals or (), strict=False)
+        return {name: reason for name, reason in found if reason and reason != ABSENT}
 
     @property
     def spread_ticks(self) -> int:
@@ -182,7 +219,7 @@ def quote_sizes(context: QuoteContext, instrument: Instrument, settings: Quoting
     most = quote_lots(
         instrument,
         0.5 * (context.bid_ticks + context.ask_ticks),
-        settings.order_notional,
+        settings.order_notional * context.size_share,
         context.budget_left,
         settings.min_size_fraction,
         bid_room if bid_room > ask_room else ask_room,
@@ -212,7 +249,7 @@ def outward_prices(
 def clamp(raw: RawQuote, context: QuoteContext, instrument: Instrument, now_ns: int) -> Quote:
     """A raw quote's prices made whole (see `outward_prices`); pulled sides and those below the minimum size are dropped."""
     mid = 0.5 * (context.bid_ticks + context.ask_ticks)
-    fair = mid + raw.microprice_shift + raw.price_shift
+    fair = mid + raw.microprice_shift + raw.price_shift + raw.order_flow_shift + raw.cross_shift
     bid_ticks, ask_ticks = outward_prices(
         fair, raw.skew_shift, raw.half_spread, raw.adverse_bid, raw.adverse_ask, context.bid_ticks, context.ask_ticks
     )

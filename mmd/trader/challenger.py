@@ -7,6 +7,7 @@ in service and no tick waits for it. Four times a second both networks' quotes a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,9 +16,11 @@ from mmd.inference.bundle import Bundle
 from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.settings import GateSettings
-from mmd.quoting.neural import NeuralQuoter, Prediction, QuoteModel
+from mmd.quoting.neural import NeuralQuoter
+from mmd.quoting.prediction import Prediction, QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, clamp
 from mmd.quoting.settings import QuotingSettings
+from mmd.trader.beside import Seat
 from mmd.types.instrument import Instrument
 from mmd.types.market import MarketTrade
 
@@ -38,13 +41,16 @@ class Challenger:
 
     def __init__(
         self, instrument: Instrument, bundle: Bundle, predictor: QuotePredictor, model: QuoteModel, quoting: QuotingSettings,
-        gate: GateSettings,
+        gate: GateSettings, seats: Sequence[Seat] = (),
     ) -> None:  # fmt: skip
         self.bundle = bundle
         self.predictor = predictor
         self.gate = PredictionGate(bundle.card, gate)
         self.champion, self.own = HypotheticalQuotes(instrument.symbol), HypotheticalQuotes(instrument.symbol)
+        self.seats = tuple(seats)
+        """Its networks beside the quote network."""
         self.prediction = Prediction()
+        self._refuse()
         self.overflows = 0
         """Times more steps waited than are kept: its recurrent state began anew."""
         self._instrument = instrument
@@ -76,10 +82,17 @@ class Challenger:
         """The market was lost: recurrent state begins anew, nothing stands."""
         self._waiting.clear()
         self.predictor.reset()
-        self.prediction.usable = False
+        for seat in self.seats:
+            seat.reset()
+        self._refuse()
         self._quoter.rescale.interrupt()
         for quotes in (self.champion, self.own):
             quotes.interrupt(now_ns)
+
+    def _refuse(self) -> None:
+        self.prediction.usable = False
+        for seat in self.seats:
+            seat.refuse(self.prediction, "interrupted")
 
     def run(self, now_ns: int, context: QuoteContext, sigma_ticks: float, champion: Quote | None) -> None:
         """Evaluate what waits, then stand both quotes beside each other; neither where the champion quotes nothing.
@@ -107,6 +120,8 @@ class Challenger:
         said.price_change, said.optimal_spread = predictor.price_change, predictor.optimal_spread
         said.position_signal, said.made_ns = predictor.position_signal, step.receive_ns
         said.usable, said.refusal = refusal is None, "" if refusal is None else refusal.value
+        for seat in self.seats:
+            seat.step(step.market, step.receive_ns, said, inside=self.gate.inside)
         if refusal is not None:
             return
         context = self._context

@@ -103,8 +103,9 @@ class Trader:
         self.config = config
         self.stages: StageTimer = stages if stages is not None else NoTimer()
         made = predictors or {}
+        self.signals = ExternalSignals()
         self.desks = {
-            symbol: SymbolDesk(config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol))
+            symbol: SymbolDesk(config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol), self.signals)
             for symbol, instrument in instruments.items()
             if symbol not in config.reference_symbols
         }
@@ -115,7 +116,6 @@ class Trader:
         self.bundle = bundle
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
-        self.signals = ExternalSignals()
         self.now_ns = 0
         self._exited = False
         self._max_data_age_ns = nanoseconds(config.risk.max_data_age_seconds)

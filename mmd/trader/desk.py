@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from mmd.execution.ledger import PositionLedger
 from mmd.inference.bundle import Bundle
+from mmd.inference.companion import CompanionUse
 from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
+from mmd.market.signals import ExternalSignals
 from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
 from mmd.quoting.fixed import FixedSpreadQuoter
 from mmd.quoting.glft import GlftQuoter
-from mmd.quoting.neural import NeuralQuoter, QuoteModel
+from mmd.quoting.neural import NeuralQuoter
+from mmd.quoting.prediction import QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
 from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import limit_atoms
+from mmd.trader.beside import Seat, seats_of
 from mmd.trader.challenger import Challenger
 from mmd.trader.perception import Perception
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, MarkPrice, TouchUpdate
-from mmd.types.stages import Stage, StageTimer
+from mmd.types.stages import NoTimer, Stage, StageTimer
 
 BOOK = Stage.BOOK
 
@@ -37,6 +41,7 @@ class SymbolDesk:
         "_loss_limit_atoms",
         "_neural",
         "_settings",
+        "_signals",
         "_stages",
         "_variance",
         "book",
@@ -64,11 +69,13 @@ class SymbolDesk:
         stages: StageTimer,
         bundle: Bundle | None,
         predictor: QuotePredictor | None,
+        signals: ExternalSignals | None = None,
     ) -> None:
         settings = config.quoting
         self._settings = settings
         self._stages = stages
         self._gate_settings = config.gate
+        self._signals = signals if signals is not None else ExternalSignals()
         self._loss_limit_atoms = limit_atoms(config.risk.max_daily_loss)
         self._exposure_limit_atoms = limit_atoms(config.risk.max_gross_exposure_notional)
         self.position_cap_atoms = limit_atoms(config.risk.max_position_notional)
@@ -86,6 +93,7 @@ class SymbolDesk:
             stages,
             session_gap_ns=round(config.session_gap_seconds * 1e9),
             max_age_ns=round(config.gate.max_prediction_age_ms * 1e6),
+            seats=self._seats(bundle, predictor, stages),
         )
         self._fixed = FixedSpreadQuoter(settings, instrument)
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
@@ -107,19 +115,32 @@ class SymbolDesk:
 
     def use(self, bundle: Bundle, predictor: QuotePredictor) -> None:
         """Quote with other networks from the next step on. What the gate counted and the book knows stays."""
-        self.perception.use(predictor, PredictionGate(bundle.card, self._gate_settings))
+        gate = PredictionGate(bundle.card, self._gate_settings)
+        self.perception.use(predictor, gate, self._seats(bundle, predictor, self._stages))
         self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
         self._horizon_seconds = bundle.card.horizon_seconds
         self._variance = -1.0
         self.dirty = True
+
+    def _seats(self, bundle: Bundle | None, predictor: QuotePredictor | None, stages: StageTimer) -> tuple[Seat, ...]:
+        """The networks beside a bundle's quote network."""
+        if bundle is None or predictor is None:
+            return ()
+        return seats_of(bundle.card, predictor.companion, self._gate_settings, self._signals, stages)
 
     def challenge(self, bundle: Bundle | None, predictor: QuotePredictor | None) -> None:
         """Watch another bundle's networks in shadow, from the rows at hand; None ends it."""
         if bundle is None or predictor is None:
             self.challenger = None
             return
-        predictor.warm(self.perception.stream.ring.recent())
-        self.challenger = Challenger(self.instrument, bundle, predictor, quote_model(bundle), self._settings, self._gate_settings)
+        rows = self.perception.stream.ring.recent()
+        predictor.warm(rows)
+        seats = self._seats(bundle, predictor, NoTimer())
+        for seat in seats:
+            seat.warm(rows)
+        self.challenger = Challenger(
+            self.instrument, bundle, predictor, quote_model(bundle), self._settings, self._gate_settings, seats
+        )
 
     # ---- market data
 
@@ -230,12 +251,10 @@ class SymbolDesk:
             return self._fallback.quote(context)
         if settings.strategy == "glft":
             return self._glft.quote(context)
-        if self._neural is not None and perception.fresh(now_ns):
-            return self._neural.quote(context, perception.prediction)
-        why = perception.prediction.refusal or "stale"
-        return self._fallback.quote(
-            context, widening=settings.fallback_widening, source=f"avellaneda-stoikov, for the prediction is refused: {why}"
-        )
+        said, neural = perception.prediction, self._neural
+        if neural is None:
+            return self._fallback.quote(context, widening=settings.fallback_widening, source="avellaneda-stoikov, without networks")
+        return neural.quote(context, said) if perception.fresh(now_ns) else neural.fallback(context, said)
 
     def _look(self) -> QuoteContext:
         book, context, perception = self.book, self.context, self.perception
@@ -295,6 +314,7 @@ class SymbolDesk:
 def quote_model(bundle: Bundle) -> QuoteModel:
     """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
     card = bundle.card
+    use = CompanionUse() if card.companion is None else card.companion.use
     return QuoteModel(
         microprice_weight=card.fair_weights.get("microprice", 0.0),
         price_head_weight=card.fair_weights.get("price_head", 0.0),
@@ -304,4 +324,11 @@ def quote_model(bundle: Bundle) -> QuoteModel:
         max_shift=card.max_shift,
         max_target=card.max_target,
         horizon_ns=round(card.horizon_seconds * 1e9),
+        order_flow_weight=card.fair_weights.get("order_flow", 0.0),
+        cross_asset_weight=card.fair_weights.get("cross_asset", 0.0),
+        adverse_median=use.adverse_median,
+        adverse_slope=use.adverse_slope,
+        adverse_pull=use.adverse_pull,
+        risk_sizes=use.risk_sizes,
+        risk_median=use.risk_median,
     )

@@ -6,13 +6,16 @@ after a short one it is warmed again from the ring, after a longer one everythin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmd.inference.drift import DriftMeter
-from mmd.inference.gate import PredictionGate
+from mmd.inference.gate import GateRefusal, PredictionGate
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
 from mmd.market.feature_stream import FeatureStream
 from mmd.market.inventory import InventoryFeatures
-from mmd.quoting.neural import Prediction
+from mmd.quoting.prediction import ABSENT, Prediction
+from mmd.trader.beside import Seat
 from mmd.types.market import MarketTrade
 from mmd.types.stages import Stage, StageTimer
 
@@ -35,6 +38,7 @@ class Perception:
         "inventory_is_zero",
         "prediction",
         "predictor",
+        "seats",
         "stream",
     )
 
@@ -46,11 +50,14 @@ class Perception:
         *,
         session_gap_ns: int,
         max_age_ns: int,
+        seats: Sequence[Seat] = (),
     ) -> None:
         if (predictor is None) != (gate is None):
             raise ValueError("a predictor and its gate come together")
         self.predictor = predictor
         self.gate = gate
+        self.seats = tuple(seats)
+        """The networks beside it."""
         self.drift = _drift_meter(predictor)
         self._measured = 0
         self.stream = FeatureStream()
@@ -58,22 +65,32 @@ class Perception:
         self.inventory_is_zero = False
         """Whether every inventory input was told to be 0, as it is for one who holds nothing."""
         self.prediction = Prediction()
+        for seat in self.seats:
+            seat.refuse(self.prediction, self.prediction.refusal)
         self._stages = stages
         self._gap_ns = session_gap_ns
         self._max_age_ns = max_age_ns
         self._last_step_ns = 0
         self._interrupted = False
 
-    def use(self, predictor: QuotePredictor, gate: PredictionGate) -> None:
-        """Take another predictor, warmed from the ring; its word counts from the next step on. The gate's counts go on."""
+    def use(self, predictor: QuotePredictor, gate: PredictionGate, seats: Sequence[Seat] = ()) -> None:
+        """Take other networks, warmed from the ring; their word counts from the next step on. The gates' counts go on."""
         if self.predictor is not None and self.gate is not None:
             gate.refusals, gate.passed = self.gate.refusals, self.gate.passed
             predictor.inventory[:] = self.predictor.inventory
         self.predictor, self.gate = predictor, gate
         self.drift = _drift_meter(predictor)
-        predictor.warm(self.stream.ring.recent())
-        self.prediction.usable = False
-        self.prediction.refusal = "networks swapped"
+        rows = self.stream.ring.recent()
+        predictor.warm(rows)
+        for seat in seats:
+            for before in self.seats:
+                seat.keep_counts(before)
+            seat.warm(rows)
+        self.seats = tuple(seats)
+        # In place, for others hold it too; what the new bundle lacks is absent from here on.
+        said = self.prediction
+        said.order_flow_refusal = said.adverse_refusal = said.risk_refusal = said.cross_refusal = ABSENT
+        self._refuse("networks swapped")
 
     def measure_drift(self) -> None:
         """Look at the rows that came since the last look, as far as the ring still holds them. Not for the way of a tick."""
@@ -130,8 +147,25 @@ class Perception:
             self.inventory_is_zero = not any(row)
 
     def fresh(self, now_ns: int) -> bool:
-        """Whether the newest prediction may be used now; the prediction says why not."""
-        return self.prediction.usable and now_ns - self.prediction.made_ns <= self._max_age_ns
+        """Whether what the quote network said last may be used now; the prediction says why not, of each network."""
+        said = self.prediction
+        if now_ns - said.made_ns <= self._max_age_ns:
+            return said.usable
+        if not said.stale:
+            self._expire()
+        return False
+
+    def _expire(self) -> None:
+        """The newest prediction is too old: counted once, however many quotes are made without it."""
+        said = self.prediction
+        said.stale = True
+        if self.gate is None or not said.made_ns:
+            return
+        if said.usable:
+            self.gate.count_stale()
+            said.usable, said.refusal = False, GateRefusal.STALE.value
+        for seat in self.seats:
+            seat.expire(said)
 
     def _predict(self, receive_ns: int) -> None:
         self._stages.lap(FEATURES)
@@ -139,32 +173,47 @@ class Perception:
         predictor, gate = self.predictor, self.gate
         if predictor is None or gate is None:
             return
-        predictor.step_on(self.stream.features.values)
+        row = self.stream.features.values
+        predictor.step_on(row)
         refusal = gate.check(predictor, age_ns=0, elapsed_ns=self._stages.lap(INFERENCE))
         said = self.prediction
         said.price_change = predictor.price_change
         said.optimal_spread = predictor.optimal_spread
         said.position_signal = predictor.position_signal
         said.made_ns = receive_ns
+        said.stale = False
         if refusal is None:
             said.usable = True
             said.refusal = ""
         else:
             said.usable = False
             said.refusal = refusal.value
+        for seat in self.seats:
+            seat.step(row, receive_ns, said, inside=gate.inside)
 
     def _mend(self, receive_ns: int) -> None:
         """The book is valid again after an interruption."""
         self._interrupted = False
-        predictor = self.predictor
+        predictor, seats = self.predictor, self.seats
         if receive_ns - self._last_step_ns > self._gap_ns:
             self.stream.reset()
             if predictor is not None:
                 predictor.reset()
+            for seat in seats:
+                seat.reset()
         elif predictor is not None:
-            predictor.warm(self.stream.ring.recent())
-        self.prediction.usable = False
-        self.prediction.refusal = "interrupted"
+            rows = self.stream.ring.recent()
+            predictor.warm(rows)
+            for seat in seats:
+                seat.warm(rows)
+        self._refuse("interrupted")
+
+    def _refuse(self, reason: str) -> None:
+        """Nothing that was said may be used until the next step."""
+        said = self.prediction
+        said.usable, said.refusal = False, reason
+        for seat in self.seats:
+            seat.refuse(said, reason)
 
 
 def _drift_meter(predictor: QuotePredictor | None) -> DriftMeter | None:

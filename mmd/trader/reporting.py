@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from mmd.execution.hypothetical import HypotheticalQuotes
-from mmd.inference.gate import PredictionGate
+from mmd.inference.gate import GateRefusal, PredictionGate
+from mmd.quoting.prediction import ABSENT
 from mmd.quoting.quote import Quote
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.watched import WatchedSymbol
@@ -15,11 +17,14 @@ from mmd.types.report import OrderLine, QuoteLine, ShadowLine, SymbolReport, Tra
 if TYPE_CHECKING:
     from mmd.trader.core import Trader
 
+QUOTE_NETWORK = "quote"
+
 
 def build_report(trader: Trader, now_ns: int) -> TraderReport:
     """Money in quote units, prices in quote units, quantities in base units."""
     safeguards = trader.safeguards
     symbols = tuple(symbol_report(trader, desk, now_ns) for desk in trader.desks.values())
+    refusals = gate_refusals(trader)
     pauses = tuple(sorted(f"{reason.value}:{symbol or 'all'}" for reason, symbol in safeguards.pauses.active))
     return TraderReport(
         time_ns=now_ns,
@@ -56,7 +61,8 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         risk_denials={reason.value: count for reason, count in safeguards.checks.denials.items() if count},
         pause_counts={reason.value: count for reason, count in safeguards.pauses.counts.items() if count},
         rejections=dict(trader.account_events.rejections),
-        gate_refusals=gate_refusals(trader),
+        gate_refusals=refusals.get(QUOTE_NETWORK, {}),
+        network_refusals=refusals,
         reconciliations=dict(trader.accounts.counts),
         limits_used=safeguards.limits_used(trader.tracker),
         watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
@@ -151,7 +157,7 @@ def predictions(desk: SymbolDesk) -> dict[str, float]:
     if perception.predictor is None or perception.gate is None:
         return {}
     said = perception.prediction
-    return {
+    found = {
         "price_change": said.price_change,
         "optimal_spread": said.optimal_spread,
         "position_signal": said.position_signal,
@@ -159,17 +165,39 @@ def predictions(desk: SymbolDesk) -> dict[str, float]:
         "out_of_range_score": perception.gate.score,
         "rescale": desk.rescale,
     }
+    if said.order_flow_refusal != ABSENT:
+        found |= {"p_up": said.p_up, "order_flow_usable": float(not said.order_flow_refusal)}
+    if said.adverse_refusal != ABSENT:
+        found |= {
+            "p_adverse_bid": said.p_adverse_bid,
+            "p_adverse_ask": said.p_adverse_ask,
+            "adverse_selection_usable": float(not said.adverse_refusal),
+        }
+    if said.risk_refusal != ABSENT:
+        found |= {"risk": said.risk, "risk_usable": float(not said.risk_refusal)}
+    if said.cross_refusal != ABSENT:
+        found |= {"cross_move": said.cross_move, "cross_asset_usable": float(not said.cross_refusal)}
+    return found
 
 
-def gate_refusals(trader: Trader) -> dict[str, int]:
-    """Predictions that were not used, by the gate's reason, over all symbols."""
-    total: dict[str, int] = {}
+def gate_refusals(trader: Trader) -> dict[str, dict[str, int]]:
+    """By network, predictions that were not used by the gate's reason, over all symbols. A network never refused is there too."""
+    total: dict[str, dict[str, int]] = {}
     for desk in trader.desks.values():
-        if desk.perception.gate is not None:
-            for reason, count in desk.perception.gate.refusals.items():
-                if count:
-                    total[reason.value] = total.get(reason.value, 0) + count
+        perception = desk.perception
+        if perception.gate is None:
+            continue
+        _add(total.setdefault(QUOTE_NETWORK, {}), perception.gate.refusals)
+        for seat in perception.seats:
+            for network, counts in seat.refusals().items():
+                _add(total.setdefault(network, {}), counts)
     return total
+
+
+def _add(total: dict[str, int], counts: Mapping[GateRefusal, int]) -> None:
+    for reason, count in counts.items():
+        if count:
+            total[reason.value] = total.get(reason.value, 0) + count
 
 
 def quote_line(quote: Quote, instrument: Instrument) -> QuoteLine:
@@ -186,4 +214,6 @@ def quote_line(quote: Quote, instrument: Instrument) -> QuoteLine:
         predicted_direction=quote.predicted_direction,
         source=quote.source,
         attribution_ticks=quote.attribution.as_dict(),
+        size_share=quote.raw.size_share,
+        refused=quote.refused,
     )

@@ -34,6 +34,10 @@ class QuoteLine(msgspec.Struct, frozen=True):
     predicted_direction: int
     source: str
     attribution_ticks: dict[str, float]
+    size_share: float = 1.0
+    """What the risk network left of the size."""
+    refused: dict[str, str] = {}
+    """Networks beside the quote network that were not used, and why."""
 
 
 class SymbolReport(msgspec.Struct, frozen=True):
@@ -146,3 +150,5 @@ class TraderReport(msgspec.Struct, frozen=True):
     signals: tuple[SignalLine, ...] = ()
     funding: float = 0.0
     shadow: tuple[ShadowLine, ...] = ()
+    network_refusals: dict[str, dict[str, int]] = {}
+    """By network and reason; `gate_refusals` are those of the quote network."""

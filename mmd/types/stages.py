@@ -13,9 +13,11 @@ class Stage(IntEnum):
     BOOK = 1
     FEATURES = 2
     INFERENCE = 3
-    QUOTE = 4
-    RISK = 5
-    SEND = 6
+    COMPANION = 4
+    """Networks beside the quote network."""
+    QUOTE = 5
+    RISK = 6
+    SEND = 7
 
 
 class StageTimer(Protocol):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
-from mmd.quoting.neural import NeuralQuoter, Prediction, QuoteModel
+from mmd.quoting.neural import NeuralQuoter
+from mmd.quoting.prediction import Prediction, QuoteModel
 from mmd.quoting.quote import QuoteContext, clamp
 from mmd.quoting.rescale import OnlineRescale
 from mmd.quoting.settings import QuotingSettings
