@@ -107,11 +107,6 @@ class RawQuote(msgspec.Struct, frozen=True, gc=False):
     refusals: tuple[str, str, str, str] | None = None
     """Why order flow, adverse selection, risk and cross-asset networks were not used, empty for one that was."""
 
-    @property
-    def fair_shift(self) -> float:
-        """E in ticks: from mid to fair."""
-        return self.microprice_shift + self.price_shift + self.order_flow_shift + self.cross_shift
-
     def wanted(self, fair_ticks: float) -> tuple[float, float]:
         """Bid and ask before rounding and clamps, ticks."""
         reservation = fair_ticks + self.skew_shift

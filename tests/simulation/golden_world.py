@@ -252,6 +252,7 @@ class GoldenWorld:
             shown = [f"{value:.6f}" for value in parts.as_dict().values()]
             whole = (quote.symbol, quote.decided_ns, quote.bid_ticks, quote.bid_lots, quote.ask_ticks, quote.ask_lots)
             rest = (f"{quote.fair_ticks:.6f}", f"{quote.confidence:.9f}", quote.predicted_direction, quote.source, quote.withheld)
+            rest = (*rest, f"{quote.raw.size_share:.6f}", sorted(quote.refused.items()))
             self._quoted.update(repr((whole, rest, shown)).encode())
             self.exact_quotes.append((whole, quote.fair_ticks, quote.confidence, tuple(parts.as_dict().values())))
 
@@ -364,7 +365,7 @@ class GoldenWorld:
 def assert_adds_up(quote: Any) -> None:
     """The account of a quote is exact: its parts make the prices where it stands."""
     parts = quote.attribution
-    fair = parts.mid + parts.microprice + parts.price_head
+    fair = parts.mid + parts.microprice + parts.price_head + parts.order_flow + parts.cross_asset
     assert fair == quote.fair_ticks
     reservation = fair + parts.skew
     assert abs(reservation - parts.half_spread - parts.adverse_bid + parts.clamp_bid - quote.bid_ticks) < 1e-6

@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.companion import Companion, CompanionCard, CompanionUse
 from mmd.inference.predictor import QuotePredictor
 from mmd.mock.instruments import listed
 from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
 from mmd.trader import Trader, TraderConfig
+from mmd.types.report import TraderReport
 from tests.simulation.golden_world import SYMBOLS, GoldenWorld
 
 SECONDS = 25
@@ -58,6 +62,50 @@ class ScriptedPredictor(QuotePredictor):
             self.price_change = float("nan")
 
 
+class ScriptedCompanion(Companion):
+    """No graph at all: the gates and the quotes are what is pinned."""
+
+    __slots__ = ()
+
+    def __init__(self, card: CompanionCard) -> None:
+        self.card, self.steps = card, 0
+        self.signals = np.zeros(2, dtype=np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        self.steps = 0
+        self.p_up = self.p_adverse_bid = self.p_adverse_ask = self.risk = float("nan")
+
+    def warm(self, window: NDArray[Any]) -> None:
+        self.reset()
+        for row in window:
+            self.step_on(row)
+
+    def step_on(self, row: Sequence[float]) -> None:
+        self.steps = number = self.steps + 1
+        self.p_up = (number * 31 % 128) / 128
+        self.p_adverse_bid, self.p_adverse_ask = (number * 11 % 64) / 64, (number * 23 % 64) / 64
+        self.risk = (number * 7 % 64) / 64
+        if number % 89 == 0:
+            self.risk = float("nan")
+        if number % 61 == 0:
+            self.p_adverse_bid = float("nan")
+
+
+def a_companion(bundle: Bundle) -> CompanionCard:
+    return CompanionCard(
+        variants=(),
+        steps=20,
+        horizon_seconds=1.0,
+        fees_bps=0.0,
+        risk_window_seconds=10.0,
+        order_flow_names=bundle.card.feature_names[:8],
+        adverse_names=bundle.card.feature_names[:15],
+        risk_names=bundle.card.feature_names[12:],
+        use=CompanionUse(adverse_median=0.5, adverse_slope=0.75, adverse_pull=0.875, risk_median=0.5, risk_sizes=True),
+    )
+
+
 def a_bundle() -> Bundle:
     folder = Path(__file__).parents[1] / "fixtures" / "tiny_bundle"
     bundle = load_bundle(folder, feature_schema_hash=None)
@@ -76,10 +124,15 @@ def a_bundle() -> Bundle:
 
 
 def a_session(
-    strategy: Any, *, tight: bool, seed: int, pull: bool = False, loss: float | None = None, tolerance: float = 0.02
-) -> GoldenWorld:
+    strategy: Any, *, tight: bool, seed: int, pull: bool = False, loss: float | None = None, tolerance: float = 0.02,
+    companion: bool = False,
+) -> GoldenWorld:  # fmt: skip
     bundle = a_bundle() if strategy == "neural" else None
-    predictors = {} if bundle is None else {symbol: ScriptedPredictor(bundle) for symbol in SYMBOLS}
+    if bundle is not None and companion:
+        weights = {**bundle.card.fair_weights, "order_flow": 0.4}
+        card = msgspec.structs.replace(bundle.card, companion=a_companion(bundle), fair_weights=weights)
+        bundle = msgspec.structs.replace(bundle, card=card)
+    predictors = {} if bundle is None else {symbol: _scripted(bundle) for symbol in SYMBOLS}
     limits = TIGHT if tight else {"max_orders_per_10s": 2_000, "max_daily_loss": 100_000, "max_drawdown": 100_000}
     if loss is not None:
         limits = {**limits, "max_daily_loss": loss}
@@ -93,6 +146,11 @@ def a_session(
     world = GoldenWorld(trader, seed, hostile=True)
     world.run(SECONDS)
     return world
+
+
+def _scripted(bundle: Bundle) -> ScriptedPredictor:
+    card = bundle.card.companion
+    return ScriptedPredictor(bundle, companion=None if card is None else ScriptedCompanion(card))
 
 
 def _instruments() -> dict[str, Any]:
@@ -109,10 +167,15 @@ def account(world: GoldenWorld) -> dict[str, Any]:
         "denials": report.risk_denials,
         "pauses": report.pause_counts,
         "refusals": report.gate_refusals,
+        **({"refusals beside": beside} if (beside := _beside(report)) else {}),
         "fills": report.fills,
         "steps": report.steps,
         "halted": report.halt.reason if report.halt.halted else "",
     }
+
+
+def _beside(report: TraderReport) -> dict[str, dict[str, int]]:
+    return {name: dict(sorted(counts.items())) for name, counts in report.network_refusals.items() if name != "quote"}
 
 
 SESSIONS: dict[str, dict[str, Any]] = {
@@ -123,6 +186,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
     "neural": {"strategy": "neural", "tight": False, "seed": 4},
     "neural, pulling": {"strategy": "neural", "tight": False, "seed": 5, "pull": True},
     "neural, tight limits": {"strategy": "neural", "tight": True, "seed": 6},
+    "neural, all networks": {"strategy": "neural", "tight": False, "seed": 8, "pull": True, "companion": True},
 }
 
 GOLDEN: dict[str, dict[str, Any]] = {
@@ -132,7 +196,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 9116,
         "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
-        "quotes": "2af7dd1a7b6268d6",
+        "quotes": "91e2120a1acc86ca",
         "refusals": {},
         "sent": {
             "CancelOrder": 229,
@@ -153,7 +217,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 6672,
         "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
-        "quotes": "8b608a9aa5cbba5b",
+        "quotes": "760438d006ea0083",
         "refusals": {},
         "sent": {
             "CancelOrder": 68,
@@ -174,7 +238,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "daily loss 2.02800958 has reached max_daily_loss 2",
         "made": 945,
         "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
-        "quotes": "c4e0ef7f6425b5e9",
+        "quotes": "885dbd65fd19ea1d",
         "refusals": {},
         "sent": {
             "AmendOrder": 11,
@@ -197,7 +261,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 3973,
         "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
-        "quotes": "38c14c207458a356",
+        "quotes": "771cf66745ab10c6",
         "refusals": {},
         "sent": {
             "CancelOrder": 32,
@@ -218,7 +282,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 4543,
         "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
-        "quotes": "5baa17ca0350e6c5",
+        "quotes": "7d2e4f129753a3ef",
         "refusals": {"cold": 14, "not_finite": 64, "out_of_range": 174},
         "sent": {
             "CancelOrder": 165,
@@ -239,7 +303,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 4083,
         "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
-        "quotes": "3350a775923b570e",
+        "quotes": "9905edf729431542",
         "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 193},
         "sent": {
             "CancelOrder": 501,
@@ -260,7 +324,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 2338,
         "pauses": {"book_invalid": 2, "reconciling": 2, "starting": 1},
-        "quotes": "a6bef2d13874ddcb",
+        "quotes": "59af8332268cfa34",
         "refusals": {"cold": 14, "not_finite": 63, "out_of_range": 214},
         "sent": {
             "CancelOrder": 40,
@@ -275,6 +339,33 @@ GOLDEN: dict[str, dict[str, Any]] = {
         },
         "steps": 6208,
         "stream": "5511ba5c47ddcdbd",
+    },
+    "neural, all networks": {
+        "denials": {"self_trade": 46},
+        "fills": 52,
+        "halted": "",
+        "made": 3837,
+        "pauses": {"book_invalid": 4, "reconciling": 1, "starting": 1},
+        "quotes": "c5d117839ccd127a",
+        "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 199},
+        "refusals beside": {
+            "adverse_selection": {"not_finite": 101, "out_of_range": 43},
+            "order_flow": {"cold": 38},
+            "risk": {"not_finite": 69, "out_of_range": 196},
+        },
+        "sent": {
+            "AmendOrder": 77,
+            "CancelOrder": 424,
+            "Exit": 1,
+            "PersistLedger": 84,
+            "PlaceOrder": 421,
+            "QueryOrder": 51,
+            "ReplaceOrder": 182,
+            "RequestDepthSnapshot": 4,
+            "RequestReconciliation": 1,
+        },
+        "steps": 6162,
+        "stream": "3c32d76aff888d34",
     },
 }
 
@@ -291,6 +382,10 @@ def test_the_sessions_go_every_way_that_matters() -> None:
     assert len(denied) >= 6, denied
     assert all(golden["fills"] > 5 and golden["made"] > 900 for golden in GOLDEN.values())
     assert {"out_of_range", "not_finite", "cold"} <= set(GOLDEN["neural"]["refusals"])
+    beside = GOLDEN["neural, all networks"]["refusals beside"]
+    assert "cold" in beside["order_flow"]
+    assert beside["adverse_selection"].keys() >= {"not_finite", "out_of_range"}
+    assert beside["risk"].keys() >= {"not_finite", "out_of_range"}
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ async def test_times_go_to_their_stages(tmp_path: Path) -> None:
     desk.dispatcher(touch())
     desk.dispatcher(BatchEnd(time.time_ns()))
     counts = {stage.name: desk.stages.stages[stage].n for stage in Stage}
-    assert counts == {"DECODE": 2, "BOOK": 0, "FEATURES": 0, "INFERENCE": 0, "QUOTE": 1, "RISK": 1, "SEND": 1}
+    assert counts == {"DECODE": 2, "BOOK": 0, "FEATURES": 0, "INFERENCE": 0, "COMPANION": 0, "QUOTE": 1, "RISK": 1, "SEND": 1}
     assert (desk.stages.tick_to_quote.n, desk.stages.tick_to_order.n) == (1, 1)
     del desk.core.answers[BatchEnd]
     desk.dispatcher(touch())
