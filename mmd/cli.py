@@ -11,6 +11,7 @@ import typer
 from mmd.backtest.command import backtest_app
 from mmd.benchmark.command import bench
 from mmd.daemon.doctor_command import doctor
+from mmd.daemon.guard_command import guard
 from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
 from mmd.data.command import import_command
@@ -251,6 +252,7 @@ def challenge_networks(
 app.add_typer(mock_app, name="mock")
 app.add_typer(backtest_app, name="backtest")
 app.command()(doctor)
+app.command()(guard)
 app.command()(record)
 app.command("import")(import_command)
 app.command()(train)

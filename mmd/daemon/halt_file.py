@@ -1,4 +1,4 @@
-"""The halt latch on disk, and the operator's `HALT` file. What cannot be read counts as halted."""
+"""The halt latch on disk, which the guard may set too, and the operator's `HALT` file. What cannot be read counts as halted."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ class HaltFile:
         self.path = state_dir / LATCH_NAME
         self.operator_file = state_dir / OPERATOR_FILE_NAME
         self._lock = threading.Lock()
+        self._known = self._stamp()
 
     def read(self, now_ns: int) -> HaltRecord | None:
         """The record on disk, None when there never was a halt. A file that cannot be understood reads as halted."""
+        self._known = self._stamp()
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -44,6 +46,14 @@ class HaltFile:
         if document.version != VERSION:
             return self._unreadable(f"it has version {document.version}, this program reads {VERSION}", now_ns)
         return document.record
+
+    def latched_by_another(self, now_ns: int) -> HaltRecord | None:
+        """The record that another process has put there since we last read or wrote it, once; None where it is no halt."""
+        stamp = self._stamp()
+        if stamp == self._known or not stamp:
+            return None
+        record = self.read(now_ns)
+        return record if record is not None and record.halted else None
 
     def write(self, record: HaltRecord) -> None:
         """Put the record on disk; it is there when this returns. Raises `OSError`."""
@@ -72,6 +82,15 @@ class HaltFile:
 
     def _write(self, record: HaltRecord) -> None:
         write_durably(self.path, msgspec.json.format(msgspec.json.encode(_Document(VERSION, record)), indent=2) + b"\n")
+        self._known = self._stamp()
+
+    def _stamp(self) -> tuple[int, ...]:
+        """Tells one file from the next that is renamed over it; empty when there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _unreadable(self, problem: str, now_ns: int) -> HaltRecord:
         reason = f"the latch file {self.path} cannot be read ({problem}); look into it, then resume with a reason"

@@ -1,4 +1,4 @@
-"""The event loop's pulse: how late its timers fire, and a thread that halts when it does not beat at all."""
+"""A thread that notices when the event loop does not turn: it latches the halt, and clears the market beside it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,25 @@ CHECKS_PER_LIMIT = 10
 
 
 class StallWatchdog:
-    """A thread that latches the halt on disk when `beat` was not called for `limit_seconds`.
+    """A thread that latches the halt on disk when `beat` was not called for `limit_seconds`, and then calls `clear_market`.
 
     It can do so while the loop is stuck in a predictor or a system call that never returns. `clock_ns` gives UTC ns.
+    `clear_market` is called in the thread, and asked whether to go on by the function it is given; it must raise nothing.
     """
 
-    def __init__(self, halt_file: HaltFile, *, limit_seconds: float, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        halt_file: HaltFile,
+        *,
+        limit_seconds: float,
+        clock_ns: Callable[[], int],
+        clear_market: Callable[[Callable[[], bool]], None],
+    ) -> None:
         self._halt_file = halt_file
         self._limit_ns = round(limit_seconds * SECOND_NS)
         self._check_seconds = limit_seconds / CHECKS_PER_LIMIT
         self._clock_ns = clock_ns
+        self._clear_market = clear_market
         self._last_beat_ns = monotonic_ns()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mmd stall watchdog", daemon=True)
@@ -74,3 +83,6 @@ class StallWatchdog:
             log.critical("the watchdog cannot write the halt latch", error=str(error))
         self.report = reason
         log.critical("the event loop stalled; the halt latch is set", silent_seconds=round(silent_ns / SECOND_NS, 1))
+        stalled_at_ns = self._last_beat_ns
+        # Once the loop turns again the core cancels by itself, and knows its orders better.
+        self._clear_market(lambda: self._over.is_set() or self._last_beat_ns != stalled_at_ns)

@@ -19,13 +19,16 @@ from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.control import ControlServer
 from mmd.daemon.dispatcher import Dispatcher
+from mmd.daemon.guard_presence import GuardPresence
 from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.heartbeat import DAEMON_NAME, Heartbeat, Life
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.metrics import ProcessSources
 from mmd.daemon.network_switch import NetworkSwitch, SwapRefused
 from mmd.daemon.pulse import Pulse, PulseParts
+from mmd.daemon.rescue import clear_market
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
@@ -95,14 +98,23 @@ class Daemon:
         self._stages = StageClock()
         self._loop_lag = LatencyHistogram()
         self._collection = CollectionSchedule(settings.process.collect_interval_seconds)
-        self._watchdog = StallWatchdog(self._halt_file, limit_seconds=settings.process.stall_seconds, clock_ns=time.time_ns)
+        self._watchdog = StallWatchdog(
+            self._halt_file,
+            limit_seconds=settings.process.stall_seconds,
+            clock_ns=time.time_ns,
+            clear_market=lambda give_up: clear_market(settings, give_up),
+        )
         recorded = settings.recording.folder is not None
         self._recording = MarketRecording(settings.recording, settings.venue) if recorded else None
         self._started_ns = time.time_ns()
         self._begun = time.monotonic()
         self._abandoned: asyncio.Future[str] = self._loop.create_future()
         self._leaving = False
+        self._heartbeat = Heartbeat(settings.state_dir / DAEMON_NAME)
         self._undo = AsyncExitStack()
+        self._undo.callback(lambda: self._heartbeat.close(self._life, time.time_ns()))
+        self._life = Life.NEVER_TRADED
+        """What is said of us once we are gone."""
         self.adapter: ExchangeAdapter
         self.dispatcher: Dispatcher
         self._control: ControlServer
@@ -279,7 +291,16 @@ class Daemon:
             self._halt(f"a task died: {type(error).__name__}: {error}", "core")
 
     def _start_pulse(self, on_report: ReportListener | None) -> None:
-        parts = PulseParts(self.dispatcher, self._halt_file, self._watchdog, self._collection, self._loop_lag)
+        guarded = self._settings.guard_required
+        parts = PulseParts(
+            self.dispatcher,
+            self._halt_file,
+            self._watchdog,
+            self._collection,
+            self._loop_lag,
+            self._heartbeat,
+            GuardPresence(self._settings.state_dir, self._settings.guard.timeout_seconds, time.monotonic_ns) if guarded else None,
+        )
         interval = self._settings.process.timer_interval_ms / 1000
         hear = None if on_report is None else lambda report: on_report(report, self._stages)
         pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=hear)
@@ -303,6 +324,7 @@ class Daemon:
     async def trade(self, seconds: float | None) -> Summary:
         """Connect and trade until it is time to leave; then leave."""
         self._take_signals()
+        self._life = Life.LEFT
         await self.adapter.start(self.dispatcher)
         log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url)
         if seconds is not None:
@@ -311,6 +333,7 @@ class Daemon:
         over = (self.dispatcher.exited, self.dispatcher.failed, self._abandoned)
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         ending = await self._end()
+        self._life = Life.LEFT_CLEAN if ending.exit_code == EXIT_CLEAN else Life.LEFT
         log.info("leaving", exit_code=ending.exit_code, detail=ending.detail)
         summary = summarise(self._last_report(), self._stages, ending, time.monotonic() - self._begun)
         return self._as_evidence(summary)

@@ -9,7 +9,9 @@ import msgspec
 
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.dispatcher import Dispatcher
+from mmd.daemon.guard_presence import GuardPresence
 from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.heartbeat import Heartbeat
 from mmd.daemon.latency import LatencyHistogram
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.types.control import HaltRequest, Timer
@@ -29,6 +31,9 @@ class PulseParts(msgspec.Struct, frozen=True):
     watchdog: StallWatchdog
     collection: CollectionSchedule
     loop_lag: LatencyHistogram
+    heartbeat: Heartbeat
+    guard: GuardPresence | None
+    """Where a guard is required."""
 
 
 class Pulse:
@@ -73,8 +78,10 @@ class Pulse:
         self._handle = self._loop.call_at(self._due, self._beat)
         parts.watchdog.beat()
         now_ns = self._clock_ns()
-        parts.dispatcher(Timer(now_ns))
+        # A halt from outside comes first: the timer itself may quote.
         self._watch_for_halts(now_ns)
+        self._be_heard(now_ns)
+        parts.dispatcher(Timer(now_ns))
         if now >= self._next_retry:
             self._next_retry = now + RETRY_SECONDS
             parts.dispatcher.write_what_is_left()
@@ -83,7 +90,20 @@ class Pulse:
             self._next_report = now + REPORT_SECONDS
             self._on_report(parts.dispatcher.report())
 
+    def _be_heard(self, now_ns: int) -> None:
+        parts = self._parts
+        try:
+            parts.heartbeat.beat(now_ns)
+        except OSError as error:
+            # The guard will take us for lost, and be right to.
+            parts.dispatcher(HaltRequest(now_ns, f"the heartbeat cannot be written: {error}", "core"))
+        if parts.guard is not None and (change := parts.guard.change(now_ns)) is not None:
+            parts.dispatcher(change)
+
     def _watch_for_halts(self, now_ns: int) -> None:
+        latched = self._parts.halt_file.latched_by_another(now_ns)
+        if latched is not None:
+            self._parts.dispatcher(HaltRequest(now_ns, latched.reason, latched.actor))
         stall = self._parts.watchdog.take_report()
         if stall:
             self._parts.dispatcher(HaltRequest(now_ns, stall, "watchdog"))

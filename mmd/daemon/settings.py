@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from mmd.daemon.guard_settings import GuardSettings
 from mmd.daemon.signal_feed import SignalSettings
 from mmd.daemon.trading_modes import DEFAULT_MODE, check_mode, with_mode_and_profile
 from mmd.exchanges.adapter import AdapterError, settings_class_of
@@ -151,6 +152,7 @@ class Settings(BaseModel):
     signals: SignalSettings = Field(SignalSettings(), description="External signals.")
     recording: RecordingSettings = Field(RecordingSettings(), description="Recording of the market data.")
     control: ControlSettings = Field(ControlSettings(), description="The control port.")
+    guard: GuardSettings = Field(GuardSettings(), description="The guard.")
     logging: LoggingSettings = Field(LoggingSettings(), description="The log.")
     process: ProcessSettings = Field(ProcessSettings(), description="The event loop.")
 
@@ -217,6 +219,11 @@ class Settings(BaseModel):
         found = [value.get_secret_value() for _, value in _leaves(self) if isinstance(value, SecretStr)]
         found.append(self.exchange.api_key)
         return tuple(secret for secret in found if secret)
+
+    @property
+    def guard_required(self) -> bool:
+        """Whether nothing may be quoted without a guard: as set, else where real money is at stake."""
+        return self.mode == "live" if self.guard.required is None else self.guard.required
 
     @property
     def account(self) -> str:

@@ -17,8 +17,8 @@ class StateLockError(RuntimeError):
 class StateLock:
     """Held as a context manager for the whole life of the daemon. Makes the directory."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self.path = state_dir / LOCK_NAME
+    def __init__(self, state_dir: Path, name: str = LOCK_NAME) -> None:
+        self.path = state_dir / name
         self._descriptor = -1
 
     def __enter__(self) -> StateLock:

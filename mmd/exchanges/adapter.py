@@ -11,7 +11,7 @@ import msgspec
 
 from mmd.exchanges.capabilities import Capabilities
 from mmd.exchanges.settings import ExchangeSettings
-from mmd.types.control import HaltRequest, ResumeRequest, Shutdown, Timer
+from mmd.types.control import GuardStatus, HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, MarkPrice, TouchUpdate
 from mmd.types.orders import (
@@ -68,7 +68,7 @@ OrderEvent = (
     | ClockSync
     | InstrumentsLoaded
 )
-ControlEvent = Timer | HaltRequest | ResumeRequest | Shutdown
+ControlEvent = Timer | GuardStatus | HaltRequest | ResumeRequest | Shutdown
 Event = MarketEvent | OrderEvent | ControlEvent
 """Everything that may reach the core."""
 
@@ -90,7 +90,11 @@ class CredentialsError(AdapterError):
 
 
 class AuditError(AdapterError):
-    """The venue could not be asked: what is open is not known."""
+    """The venue could not be asked: what is open is not known. It bids us wait `wait_seconds` before we ask again."""
+
+    def __init__(self, text: str, *, wait_seconds: float = 0.0) -> None:
+        super().__init__(text)
+        self.wait_seconds = wait_seconds
 
 
 class VenueOrder(msgspec.Struct, frozen=True):
@@ -168,6 +172,13 @@ class ExchangeAdapter(Protocol):
 
         Asked over a connection of its own with a fresh request, so that it works before `start` and after every channel
         has failed; nothing of it reaches the sink. Raises `AuditError` when the venue cannot be asked.
+        """
+
+    async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """Ask for the cancel of every order that `open_orders_audit` would list; returns those: ask again until there are none.
+
+        Over a connection of its own as well, so that another process, or a thread beside a stalled event loop, can clear the
+        market. Every order is tried before `AuditError` tells that one could not be.
         """
 
     def rehearsal(self) -> WireRehearsal | None:

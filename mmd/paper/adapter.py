@@ -146,6 +146,13 @@ class PaperAdapter:
         """Of the account; none before it was opened, since orders do not survive a restart."""
         return () if self._account is None else self._account.open_orders(self._symbols, client_order_id_prefix)
 
+    async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """Of the account, which lives in this process and ends with it."""
+        orders = await self.open_orders_audit(client_order_id_prefix)
+        for order in orders:
+            self._arrive(CancelOrder(self._clock_ns(), order.client_order_id, order.symbol), self._clock_ns())
+        return orders
+
     def rehearsal(self) -> WireRehearsal | None:
         """The venue's wire: its frames come here too, and its requests are encoded for the exercise only."""
         return self._inner.rehearsal()

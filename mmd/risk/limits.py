@@ -54,6 +54,13 @@ class RiskLimits(BaseModel):
         default=600.0, description="Window of the lag's rolling minimum, seconds. Longer than a pause may last.", gt=0, le=86_400
     )
     max_pause_seconds: float = Field(default=300.0, description="Longest pause before it becomes a halt, seconds.", gt=0, le=86_400)
+    max_timer_silence_seconds: float = Field(
+        default=2.0,
+        description="After our own timer has been silent for so long (a stopped or starved process) nothing is quoted until it "
+        "fires again: a halt that was latched meanwhile is heard first, seconds.",
+        gt=0,
+        le=60,
+    )
     max_pauses_per_hour: int = Field(
         default=60, description="Most pauses in any hour before they become a halt, count.", gt=0, le=10_000
     )

@@ -122,6 +122,6 @@ STEPS: tuple[Step, ...] = (
         steps.no_clock_skew,
         "no timestamp is sent",
     ),
-    Step("audit", "our open orders by prefix, before the start and after the end", steps.audit),
+    Step("audit", "our open orders by prefix, listed and cancelled while the adapter does not run", steps.audit),
     Step("close", "nothing is delivered after the end", steps.close),
 )  # fmt: skip

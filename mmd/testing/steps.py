@@ -467,6 +467,11 @@ async def audit(session: Session) -> None:
     assert (found.client_order_id, found.symbol, found.side) == (ours, venue.symbol, "BUY")
     assert session.instrument.lots(found.quantity) == venue.lots
     assert session.instrument.ticks(found.price) == venue.bid_ticks
+    assert await session.adapter.cancel_ours("nobody") == ()
+    assert await session.adapter.cancel_ours(PREFIX) == (found,)
+    assert await session.adapter.open_orders_audit(PREFIX) == ()
+    if session.capabilities.remote_orders:
+        assert [order.client_order_id for order in await session.adapter.open_orders_audit("somebody")] == ["somebody-1"]
 
 
 async def rate_limit(session: Session) -> None:

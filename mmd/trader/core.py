@@ -30,6 +30,7 @@ from mmd.trader.swap import ChallengeNetworks, SwapNetworks
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.control import (
     Exit,
+    GuardStatus,
     HaltRecord,
     HaltRequest,
     PauseReason,
@@ -117,8 +118,10 @@ class Trader:
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
         self.now_ns = 0
+        self._timer_ns = 0
         self._exited = False
         self._max_data_age_ns = nanoseconds(config.risk.max_data_age_seconds)
+        self._max_timer_silence_ns = nanoseconds(config.risk.max_timer_silence_seconds)
         self._max_feed_lag_ns = round(config.risk.max_feed_lag_ms * NS_PER_MS)
         self._outbox = Outbox()
         self.safeguards = Safeguards(config, self.desks, halt)
@@ -159,6 +162,7 @@ class Trader:
             ClockSync: self.account_events.on_clock,
             InstrumentsLoaded: self._ignore,
             MarkPrice: self._on_mark_price,
+            GuardStatus: self._on_guard,
             HaltRequest: self._on_halt,
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
@@ -227,6 +231,9 @@ class Trader:
 
     def _on_batch_end(self, event: BatchEnd) -> None:
         self.now_ns = now = event.receive_ns
+        if now - self._timer_ns > self._max_timer_silence_ns and self._timer_ns:
+            # We stood still for as long: whoever halted us meanwhile is heard first, at the next timer.
+            return
         for desk in self.desks.values():
             if desk.dirty:
                 self.refresh(desk, now)
@@ -259,7 +266,7 @@ class Trader:
     # ---- time and control
 
     def _on_timer(self, event: Timer) -> None:
-        self.now_ns = now = event.receive_ns
+        self.now_ns = self._timer_ns = now = event.receive_ns
         for desk in self.desks.values():
             self._check_feed(desk, now)
         for watched in self.watched.values():
@@ -291,6 +298,12 @@ class Trader:
             self.markouts.on_mid(now, symbol, book.bid_ticks + book.ask_ticks)
         else:
             self.markouts.on_invalid(now, symbol)
+
+    def _on_guard(self, event: GuardStatus) -> None:
+        self.now_ns = event.receive_ns
+        self.safeguards.pause_all(PauseReason.GUARD_LOST, not event.alive, event.receive_ns)
+        for desk in self.desks.values():
+            self.refresh(desk, event.receive_ns)
 
     def _on_halt(self, event: HaltRequest) -> None:
         self.now_ns = event.receive_ns

@@ -14,7 +14,7 @@ class Timer(msgspec.Struct, frozen=True, gc=False):
 
 
 class HaltRequest(msgspec.Struct, frozen=True, gc=False):
-    """Stop for good: latch, cancel everything of ours, send nothing more. `actor` is http, cli, signal, file, watchdog or core."""
+    """Stop for good: latch, cancel all of ours, send nothing more. `actor`: http, cli, signal, file, watchdog, guard or core."""
 
     receive_ns: int
     reason: str
@@ -27,6 +27,13 @@ class ResumeRequest(msgspec.Struct, frozen=True, gc=False):
     receive_ns: int
     reason: str
     actor: str
+
+
+class GuardStatus(msgspec.Struct, frozen=True, gc=False):
+    """Whether the guard, the process that would clear the market for us, is alive. Sent where one is required, when it changes."""
+
+    receive_ns: int
+    alive: bool
 
 
 class Shutdown(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +56,7 @@ class PauseReason(Enum):
     RATE_LIMITED = "rate_limited"
     EXTERNAL_BALANCE_CHANGE = "external_balance_change"
     RECORDING_ENDED = "recording_ended"
+    GUARD_LOST = "guard_lost"
 
     # The enumeration's own hash is a Python call, and pauses are looked up at each quote.
     __hash__ = object.__hash__

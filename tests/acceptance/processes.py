@@ -77,7 +77,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.mock_port, self.control_port = free_port(), free_port()
+        self.mock_port, self.control_port, self.guard_port = free_port(), free_port(), free_port()
         self.venue_state = folder / "venue"
         self.state = folder / "state"
         self.processes: list[Process] = []
@@ -93,20 +93,36 @@ class World:
 
     def start_daemon(self, **settings: str) -> Process:
         """`mmd run` on that mock."""
+        process = self._start(["run"], self._environment(settings), "daemon")
+        wait_until("the control port", lambda: self.control("GET", "/state"))
+        return process
+
+    def start_guard(self, *, wait: bool = True, **settings: str) -> Process:
+        """`mmd guard` beside that daemon, on watch."""
+        process = self._start(["guard"], self._environment(settings), "guard")
+        if wait:
+            wait_until("the guard's port", self.guard_state)
+        return process
+
+    def guard_state(self) -> dict[str, Any]:
+        """What the guard says of itself."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.guard_port}/state", timeout=5) as answer:
+            state: dict[str, Any] = json.loads(answer.read())
+        return state
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
         base = f"127.0.0.1:{self.mock_port}"
-        environment = clean_environment(
+        return clean_environment(
             MMD_EXCHANGE__REST_URL=f"http://{base}",
             MMD_EXCHANGE__STREAM_URL=f"ws://{base}",
             MMD_EXCHANGE__WEBSOCKET_API_URL=f"ws://{base}/ws-api/v3",
             MMD_EXCHANGE__API_KEY="K1",
             MMD_EXCHANGE__API_SECRET="S1",
             MMD_CONTROL__PORT=str(self.control_port),
+            MMD_GUARD__PORT=str(self.guard_port),
             MMD_STATE_DIR=str(self.state),
             **{"MMD_QUOTING__STRATEGY": "fixed", **settings},
         )
-        process = self._start(["run"], environment, "daemon")
-        wait_until("the control port", lambda: self.control("GET", "/state"))
-        return process
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One `mmd` command against the daemon's control port."""
@@ -127,14 +143,20 @@ class World:
             text = answer.read().decode()
         return json.loads(text) if text.startswith(("{", "[")) else text
 
-    def venue(self, path: str, key: str = "", secret: str = "", **parameters: str) -> Any:
+    def venue_post(self, path: str, **parameters: str) -> Any:
+        """A signed POST of our account, past the daemon."""
+        return self.venue(path, "K1", "S1", "POST", **parameters)
+
+    def venue(self, path: str, key: str = "", secret: str = "", method: str = "GET", **parameters: str) -> Any:
         """A REST request to the mock exchange, signed where a key is given."""
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
         if key:
             query = f"{query}&" * bool(query) + f"timestamp={time.time_ns() // 1_000_000}"
             query += "&signature=" + hmac.new(secret.encode(), query.encode(), hashlib.sha256).hexdigest()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.mock_port}/api/v3/{path}?{query}", headers={"X-MBX-APIKEY": key} if key else {}
+            f"http://127.0.0.1:{self.mock_port}/api/v3/{path}?{query}",
+            headers={"X-MBX-APIKEY": key} if key else {},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=5) as answer:
             return json.loads(answer.read())

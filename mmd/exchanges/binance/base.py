@@ -17,7 +17,7 @@ from mmd.exchanges.binance.connection import Surroundings
 from mmd.exchanges.binance.decode import FrameDecoder, MalformedFrame
 from mmd.exchanges.binance.delivery import Complaints, EventOutlet, Tasks
 from mmd.exchanges.binance.market_data import MarketData
-from mmd.exchanges.binance.open_orders import open_orders_at_venue
+from mmd.exchanges.binance.open_orders import OpenOrders
 from mmd.exchanges.binance.order_entry import OrderEntry
 from mmd.exchanges.binance.order_messages import OrderNames
 from mmd.exchanges.binance.rehearsal import BinanceWireRehearsal
@@ -153,16 +153,16 @@ class BinanceAdapter:
 
     async def open_orders_audit(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
         """Our open orders, asked of the venue over a connection of its own. Raises `AuditError`."""
+        return await self._open_orders().listed(client_order_id_prefix)
+
+    async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """Ask for the cancel of each of them, likewise. Raises `AuditError`."""
+        return await self._open_orders().cancel(client_order_id_prefix)
+
+    def _open_orders(self) -> OpenOrders:
         if self._market_data_only:
             raise AuditError("this adapter was made for market data only: it has no key to ask with")
-        return await open_orders_at_venue(
-            self._settings,
-            self._symbols,
-            client_order_id_prefix,
-            self._signer,
-            self._surroundings.clock_ns,
-            api=self.api,
-        )
+        return OpenOrders(self._settings, self._symbols, self._signer, self._surroundings.clock_ns, api=self.api)
 
     def rehearsal(self) -> BinanceWireRehearsal:
         """This wire without the venue."""

@@ -57,6 +57,11 @@ class RestClient:
         """Our clock."""
         return self._surroundings.clock_ns()
 
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the venue bids us send nothing, s; 0 when it does not."""
+        return max(0.0, (self._silent_until_ns - self._surroundings.clock_ns()) / 1e9)
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

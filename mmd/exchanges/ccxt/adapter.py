@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, ClassVar
 
@@ -174,23 +175,46 @@ class CcxtAdapter:
 
     async def open_orders_audit(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
         """Our open orders, asked of the venue over a connection of its own. Raises `AuditError`."""
+        async with self._client_of_its_own("could not be asked for our open orders") as client:
+            return tuple([_venue_order(order, symbol) async for order, symbol in self._ours(client, client_order_id_prefix)])
+
+    async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+        """Ask for the cancel of each of them, likewise. Raises `AuditError`."""
+        async with self._client_of_its_own("could not be asked to cancel our orders") as client:
+            orders = [found async for found in self._ours(client, client_order_id_prefix)]
+            failed: Exception | None = None
+            for order, _ in orders:
+                try:
+                    await client.cancel_order(order["id"], order["symbol"])
+                except self._errors.OrderNotFound:
+                    continue
+                except self._errors.BaseError as error:
+                    failed = error
+            if failed is not None:
+                raise failed
+            return tuple(_venue_order(order, symbol) for order, symbol in orders)
+
+    @asynccontextmanager
+    async def _client_of_its_own(self, what_failed: str) -> AsyncIterator[Any]:
         if self._account_client is None:
             raise AuditError("this adapter was made for market data only: it has no key to ask with")
         offset_ns = 0
         client = make_client(self._settings, lambda: milliseconds(self._clock_ns(), offset_ns), with_key=True)
-        found: list[VenueOrder] = []
         try:
             if client.has.get("fetchTime"):
                 offset_ns = int(await client.fetch_time()) * 1_000_000 - self._clock_ns()
             await client.load_markets()
-            for symbol, market in markets_of(client, self._symbols).items():
-                orders = await client.fetch_open_orders(market["symbol"])
-                found += [_venue_order(order, symbol) for order in orders if _is_ours(order, client_order_id_prefix)]
+            yield client
         except (self._errors.BaseError, AdapterError) as error:
-            raise AuditError(f"the venue could not be asked for our open orders: {str(error)[:300]}") from error
+            raise AuditError(f"the venue {what_failed}: {str(error)[:300]}") from error
         finally:
             await client.close()
-        return tuple(found)
+
+    async def _ours(self, client: Any, prefix: str) -> AsyncIterator[tuple[Any, str]]:
+        for symbol, market in markets_of(client, self._symbols).items():
+            for order in await client.fetch_open_orders(market["symbol"]):
+                if _is_ours(order, prefix):
+                    yield order, symbol
 
     def rehearsal(self) -> WireRehearsal | None:
         """ccxt's wire cannot be rehearsed."""

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.heartbeat import Heartbeat
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.types.control import HaltRequest, Timer
@@ -17,7 +19,15 @@ from tests.unit.daemon.tiny_core import Desk
 
 def pulse_of(desk: Desk, watchdog: StallWatchdog | None = None) -> Pulse:
     sources = desk.sources
-    parts = PulseParts(desk.dispatcher, desk.halt_file, watchdog or sources.watchdog, sources.collection, sources.loop_lag)
+    parts = PulseParts(
+        desk.dispatcher,
+        desk.halt_file,
+        watchdog or sources.watchdog,
+        sources.collection,
+        sources.loop_lag,
+        Heartbeat(desk.halt_file.path.with_name("heartbeat")),
+        None,
+    )
     return Pulse(parts, interval_seconds=0.005, clock_ns=time.time_ns)
 
 
@@ -58,7 +68,15 @@ async def test_a_halt_file_halts_once_while_it_lies_there(tmp_path: Path) -> Non
 
 async def test_a_stalled_loop_is_latched_from_outside_and_told_to_the_core_afterwards(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    watchdog = StallWatchdog(desk.halt_file, limit_seconds=1.0, clock_ns=time.time_ns)
+    cleared: list[bool] = []
+
+    def clear_market(give_up: Callable[[], bool]) -> None:
+        cleared.append(give_up())
+        while not give_up():
+            time.sleep(0.01)
+        cleared.append(give_up())
+
+    watchdog = StallWatchdog(desk.halt_file, limit_seconds=1.0, clock_ns=time.time_ns, clear_market=clear_market)
     pulse = pulse_of(desk, watchdog)
     pulse.start()
     watchdog.start()
@@ -75,12 +93,13 @@ async def test_a_stalled_loop_is_latched_from_outside_and_told_to_the_core_after
     pulse.stop()
     watchdog.stop()
     assert watchdog.stalls == 1
+    assert cleared == [False, True], "the market is cleared while the loop stands, and left to it once it turns"
     assert "has not turned" in desk.core.latch.record.reason
 
 
 def test_a_stall_keeps_an_earlier_halt(tmp_path: Path) -> None:
     store = HaltFile(tmp_path)
-    watchdog = StallWatchdog(store, limit_seconds=0.02, clock_ns=lambda: 7)
+    watchdog = StallWatchdog(store, limit_seconds=0.02, clock_ns=lambda: 7, clear_market=lambda give_up: None)
     watchdog.start()
     deadline = time.monotonic() + 5
     while not watchdog.stalls and time.monotonic() < deadline:

@@ -131,7 +131,7 @@ class Desk:
             AdapterCounters(frames=11),
             self.stages,
             LatencyHistogram(),
-            StallWatchdog(self.halt_file, limit_seconds=10.0, clock_ns=time.time_ns),
+            StallWatchdog(self.halt_file, limit_seconds=10.0, clock_ns=time.time_ns, clear_market=lambda give_up: None),
             CollectionSchedule(10.0),
             time.time_ns(),
             LatencyHistogram(),

@@ -1,0 +1,137 @@
+"""The guard in real processes: a daemon that is killed, stopped, or dies at its start; a guard that dies itself."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import World, wait_until, world
+
+pytestmark = pytest.mark.timeout(180)
+
+QUICK = {"MMD_GUARD__TIMEOUT_SECONDS": "1"}
+
+
+def clear(system: World) -> bool:
+    return system.guard_state()["market_clear"] is True
+
+
+def test_kill_9_of_the_daemon_leaves_no_order_and_a_latched_halt(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock("--account", "K1:S1", "--account", "G1:G1S", "--key-account", "G1:K1")
+        system.start_guard(MMD_GUARD__API_KEY="G1", MMD_GUARD__API_SECRET="G1S", **QUICK)
+        daemon = system.start_daemon()
+        wait_until("two-sided quotes", system.quoting)
+        assert system.guard_state()["daemon"] == "alive"
+        daemon.kill()
+        wait_until("a clear market", lambda: clear(system))
+        assert system.open_orders() == []
+        state = system.guard_state()
+        assert (state["daemon"], state["rescues"], state["latched_on_disk"]) == ("lost", 1, True)
+        assert state["sweep"]["orders"] >= 2
+        system.start_daemon()
+        halt = system.report()["halt"]
+        assert halt["halted"] is True
+        assert halt["actor"] == "guard"
+        assert "no heartbeat" in halt["reason"]
+        wait_until("the guard to see it", lambda: system.guard_state()["daemon"] == "alive")
+        assert system.report()["orders_sent"] == 0
+        assert system.command("resume", "--reason", "power came back").returncode == 0
+        wait_until("quotes after resume", system.quoting)
+
+
+def test_a_stopped_daemon_that_goes_on_finds_itself_halted_before_it_quotes(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        system.start_guard(**QUICK)
+        daemon = system.start_daemon()
+        wait_until("two-sided quotes", system.quoting)
+        sent = system.report()["orders_sent"]
+        daemon.child.send_signal(signal.SIGSTOP)
+        wait_until("a clear market", lambda: clear(system))
+        assert system.open_orders() == []
+        daemon.child.send_signal(signal.SIGCONT)
+        wait_until("the halt in the daemon", lambda: system.report()["halt"]["halted"])
+        report = system.report()
+        assert report["halt"]["actor"] in ("guard", "watchdog")
+        assert system.open_orders() == []
+        assert report["orders_sent"] <= sent + 4, "what was asked for before it was stopped, nothing after"
+
+
+def test_a_daemon_that_leaves_clean_disarms_the_guard(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        guard = system.start_guard(**QUICK)
+        daemon = system.start_daemon()
+        wait_until("two-sided quotes", system.quoting)
+        assert daemon.terminate() == 0
+        wait_until("the guard to see it", lambda: system.guard_state()["daemon"] == "left_clean")
+        assert system.guard_state()["rescues"] == 0
+        assert guard.terminate() == 0
+        system.start_daemon()
+        wait_until("quotes: nothing was latched", system.quoting)
+
+
+def test_a_daemon_that_requires_a_guard_quotes_only_while_there_is_one(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        system.start_daemon(MMD_GUARD__REQUIRED="true", **QUICK)
+        wait_until("the pause", lambda: any("guard_lost" in pause for pause in system.report()["pauses"]))
+        assert system.open_orders() == []
+        guard = system.start_guard(**QUICK)
+        wait_until("two-sided quotes", system.quoting)
+        guard.kill()
+        wait_until("no order of ours", lambda: system.open_orders() == [])
+        assert any("guard_lost" in pause for pause in system.report()["pauses"])
+        system.start_guard(**QUICK)
+        wait_until("two-sided quotes again", system.quoting)
+        assert system.report()["halt"]["halted"] is False
+
+
+def test_a_guard_that_comes_after_the_death_still_acts(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        daemon = system.start_daemon()
+        wait_until("two-sided quotes", system.quoting)
+        daemon.kill()
+        assert system.open_orders()
+        system.start_guard(**QUICK)
+        wait_until("a clear market", lambda: clear(system))
+        assert system.open_orders() == []
+
+
+def test_others_orders_are_left_alone_and_a_venue_that_is_down_is_asked_until_it_is_back(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        mock = system.start_mock()
+        system.start_guard(**QUICK)
+        daemon = system.start_daemon()
+        wait_until("two-sided quotes", system.quoting)
+        bid = float(system.venue("ticker/bookTicker", symbol="BTCUSDT")["bidPrice"])
+        system.venue_post(
+            "order",
+            symbol="BTCUSDT",
+            side="BUY",
+            type="LIMIT",
+            timeInForce="GTC",
+            quantity="0.001",
+            price=f"{bid * 0.8:.2f}",
+            newClientOrderId="somebody-1",
+        )
+        mock.kill()
+        daemon.kill()
+        wait_until("a failed round", lambda: system.guard_state()["sweep"]["failures"] > 0)
+        assert system.guard_state()["market_clear"] is False
+        system.start_mock()
+        wait_until("a clear market", lambda: clear(system), 60)
+        assert [order["clientOrderId"] for order in system.open_orders()] == ["somebody-1"]
+
+
+def test_a_second_guard_is_refused(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        system.start_guard()
+        second = system.start_guard(wait=False)
+        assert second.child.wait(20) == 1
+        assert "in use" in second.tail()
