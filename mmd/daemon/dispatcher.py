@@ -65,6 +65,10 @@ class Core(Protocol):
     def report(self, now_ns: int) -> TraderReport:
         """The core's account of itself."""
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether orders of ours may be open at a venue that cannot be reached to cancel them."""
+
 
 class ResumeRefused(ValueError):
     """The halt cannot be lifted now; the text says why. `conflict` tells a wrong moment from a wrong request."""

@@ -151,7 +151,7 @@ class Guard:
             log.critical("the daemon is lost: latching the halt and cancelling everything of ours", reason=reason)
             self._latch(reason)
         else:
-            log.warning("the daemon could not start: cancelling whatever one before it has left")
+            log.warning("cancelling everything of ours: the daemon cannot", daemon=health.value)
         if await self._sweeper.clear(self._daemon_is_back):
             self.state.market_clear = True
             self.state.last_rescue_seconds = time.monotonic() - begun

@@ -33,6 +33,8 @@ class Life(IntEnum):
     """It has traded, and left without that being known."""
     NEVER_TRADED = 4
     """It could not start, and has sent nothing; what one before it may have left is not known."""
+    CUT_OFF = 5
+    """It runs, has orders open, and cannot reach the venue to cancel them."""
 
 
 class Beat(msgspec.Struct, frozen=True, gc=False):
@@ -54,19 +56,17 @@ class Heartbeat:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
         self._count = 0
-        self._life = Life.RUNNING
 
-    def beat(self, now_ns: int) -> None:
+    def beat(self, now_ns: int, life: Life = Life.RUNNING) -> None:
         """Alive. Raises `OSError`."""
         self._count += 1
-        record = _RECORD.pack(_MAGIC, self._life, os.getpid(), self._count, now_ns)
+        record = _RECORD.pack(_MAGIC, life, os.getpid(), self._count, now_ns)
         os.pwrite(self._descriptor, record + _CHECKSUM.pack(zlib.crc32(record)), 0)
 
     def close(self, life: Life, now_ns: int) -> None:
         """The last beat says how it ended. Raises `OSError`."""
-        self._life = life
         try:
-            self.beat(now_ns)
+            self.beat(now_ns, life)
         finally:
             os.close(self._descriptor)
 

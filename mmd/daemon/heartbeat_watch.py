@@ -19,6 +19,8 @@ class Health(Enum):
     ALIVE = "alive"
     LEFT_CLEAN = "left_clean"
     NEVER_TRADED = "never_traded"
+    CUT_OFF = "cut_off"
+    """It lives, but has not reached the venue for the time-out, with orders open there."""
     LOST = "lost"
 
 
@@ -40,6 +42,7 @@ class HeartbeatWatch:
         self._timeout_ns = round(timeout_seconds * NS_PER_SECOND)
         self._last: Beat | None = None
         self._changed_ns = 0
+        self._cut_off_since_ns: int | None = None
         self.changes = 0
         """Different records seen; the first may be one that a dead process has left."""
 
@@ -48,18 +51,24 @@ class HeartbeatWatch:
         if beat is not None and (self._last is None or _differs(beat, self._last)):
             self._last, self._changed_ns = beat, now_ns
             self.changes += 1
+            if beat.life is not Life.CUT_OFF:
+                self._cut_off_since_ns = None
+            elif self._cut_off_since_ns is None:
+                self._cut_off_since_ns = now_ns
         if self._last is None:
             return Judgement(Health.AWAITED, 0.0)
         silent_ns = now_ns - self._changed_ns
-        return Judgement(self._health(self._last.life, silent_ns), silent_ns / NS_PER_SECOND)
+        return Judgement(self._health(self._last.life, silent_ns, now_ns), silent_ns / NS_PER_SECOND)
 
-    def _health(self, life: Life, silent_ns: int) -> Health:
+    def _health(self, life: Life, silent_ns: int, now_ns: int) -> Health:
         if life is Life.LEFT_CLEAN:
             return Health.LEFT_CLEAN
         if life is Life.NEVER_TRADED:
             return Health.NEVER_TRADED
         if life is Life.LEFT or silent_ns > self._timeout_ns:
             return Health.LOST
+        if self._cut_off_since_ns is not None and now_ns - self._cut_off_since_ns > self._timeout_ns:
+            return Health.CUT_OFF
         return Health.ALIVE
 
 

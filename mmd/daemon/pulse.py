@@ -11,7 +11,7 @@ from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.guard_presence import GuardPresence
 from mmd.daemon.halt_file import HaltFile
-from mmd.daemon.heartbeat import Heartbeat
+from mmd.daemon.heartbeat import Heartbeat, Life
 from mmd.daemon.latency import LatencyHistogram
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.types.control import HaltRequest, Timer
@@ -93,7 +93,7 @@ class Pulse:
     def _be_heard(self, now_ns: int) -> None:
         parts = self._parts
         try:
-            parts.heartbeat.beat(now_ns)
+            parts.heartbeat.beat(now_ns, Life.CUT_OFF if parts.dispatcher.core.cut_off else Life.RUNNING)
         except OSError as error:
             # The guard will take us for lost, and be right to.
             parts.dispatcher(HaltRequest(now_ns, f"the heartbeat cannot be written: {error}", "core"))

@@ -179,6 +179,11 @@ class Trader:
             self._outbox.put_first(self._checkpoint())
         return self._outbox.take()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether orders of ours may be open at a venue that we cannot reach to cancel them."""
+        return not self.orders.channel_up and self.tracker.open_count > 0
+
     def report(self, now_ns: int) -> TraderReport:
         """What /state, /metrics and the terminal show."""
         return build_report(self, now_ns)

@@ -81,6 +81,18 @@ def test_what_a_process_said_at_its_end_holds(life: Life, health: Health) -> Non
     assert watch.look(beat(2, life), 100 * SECOND).health is health
 
 
+def test_a_daemon_that_is_cut_off_for_the_time_out_is_told_from_one_that_reconnects() -> None:
+    watch = HeartbeatWatch(3.0)
+    watch.look(beat(1), 0)
+    assert watch.look(beat(2, Life.CUT_OFF), SECOND).health is Health.ALIVE
+    assert watch.look(beat(3), 2 * SECOND).health is Health.ALIVE
+    assert watch.look(beat(4, Life.CUT_OFF), 3 * SECOND).health is Health.ALIVE
+    assert watch.look(beat(5, Life.CUT_OFF), 6 * SECOND).health is Health.ALIVE
+    assert watch.look(beat(6, Life.CUT_OFF), 7 * SECOND).health is Health.CUT_OFF
+    assert watch.look(beat(7), 8 * SECOND).health is Health.ALIVE
+    assert watch.look(beat(8, Life.CUT_OFF), 20 * SECOND).health is Health.ALIVE, "timed from its own beginning"
+
+
 def test_a_guard_counts_only_once_it_beats_before_our_eyes(tmp_path: Path) -> None:
     now = 0
     presence = GuardPresence(tmp_path, 3.0, lambda: now)

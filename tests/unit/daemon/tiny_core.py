@@ -26,6 +26,8 @@ from mmd.types.report import OrderLine, QuoteLine, SymbolReport, TraderReport
 class TinyCore:
     """Halts, resumes, cancels what is open on a halt. `answers` adds commands by event type."""
 
+    cut_off = False
+
     def __init__(self) -> None:
         self.latch = HaltLatch()
         self.open: dict[str, OrderLine] = {}
