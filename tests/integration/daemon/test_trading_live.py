@@ -76,7 +76,16 @@ def test_a_strategy_without_networks_must_be_named_too(room: Room) -> None:
     refused = room.run(**settings)
     assert refused.returncode == 1
     assert "mode live needs a promoted bundle, and strategy fixed uses none" in refused.stderr
-    named = room.run(**settings, MMD_NETWORKS__ACCEPT_UNPROMOTED="fixed")
+    named = room.run(**settings, MMD_NETWORKS__ACCEPT_UNPROMOTED="fixed", MMD_GUARD__REQUIRED="false")
     assert named.returncode == 0, named.stderr
     assert "TRADING LIVE WITHOUT A PROMOTED BUNDLE" in named.stderr
     assert json.loads(named.stdout)["orders_sent"] > 0
+
+
+def test_live_sends_nothing_without_a_guard(room: Room) -> None:
+    named = {"MMD_QUOTING__STRATEGY": "fixed", "MMD_NETWORKS__ACCEPT_UNPROMOTED": "fixed"}
+    unguarded = room.run(MMD_EXCHANGE__LIVE_CONFIRMATION=LIVE_CONFIRMATION, **named)
+    assert unguarded.returncode == 0, unguarded.stderr
+    summary = json.loads(unguarded.stdout)
+    assert summary["orders_sent"] == 0
+    assert summary["pauses"]["guard_lost"] == 1
