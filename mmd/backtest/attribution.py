@@ -5,6 +5,7 @@ explained.
     adverse selection  Σ over fills: side · (mid `horizon` later - mid at the fill) · quantity
     inventory          Σ over moves of the mid: position · move, without what is counted as adverse selection
     fees               below zero: rebates
+    funding            Σ over settlements of perpetuals: - position · mark · rate
 
 Mids and positions are those of the samples and fills in order of time, so that the sum of the moves is the whole way of the mid.
 """
@@ -34,11 +35,12 @@ class Split:
     unexplained: float
     total: float
     """The ledger's, marked at the mid."""
+    funding: float = 0.0
 
     @property
     def unexplained_share(self) -> float:
         """Of the sum of the parts' sizes; 0 where nothing happened."""
-        gross = abs(self.spread) + abs(self.adverse_selection) + abs(self.inventory) + abs(self.fees)
+        gross = abs(self.spread) + abs(self.adverse_selection) + abs(self.inventory) + abs(self.fees) + abs(self.funding)
         return abs(self.unexplained) / gross if gross else 0.0
 
 
@@ -138,7 +140,8 @@ def split_pnl(track: SymbolTrack, horizon_seconds: float = ADVERSE_SECONDS) -> S
     fees = float(np.sum(fills.fees))
     total = ledger_pnl(track)
     inventory = moves - adverse
-    return Split(spread, adverse, inventory, fees, total - (spread + moves - fees), total)
+    funding = sum(record.payment.amount_atoms for record in track.funding) / 1e8
+    return Split(spread, adverse, inventory, fees, total - (spread + moves - fees + funding), total, funding)
 
 
 def ledger_pnl(track: SymbolTrack) -> float:

@@ -56,7 +56,23 @@ def backtest(
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Variants tried before this one, for the deflated Sharpe ratio.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap, and of the fill model.")] = 1,
+    fills: Annotated[
+        str,
+        typer.Option(
+            "--fills", help="recorded, probabilistic (a model), or auto: the model where the data has no trades or no sizes."
+        ),
+    ] = "auto",
+    fill_model: Annotated[
+        str,
+        typer.Option(
+            "--fill-model", metavar="NAME=VALUE,...", help="Of the model, e.g. arrivals=0.2,decay=1,adverse=0.3,horizon=1."
+        ),
+    ] = "",
+    funding_rate: Annotated[
+        str,
+        typer.Option("--funding-rate", help="Of every settlement of perpetuals, e.g. 0.01% (default: as recorded, else none)."),
+    ] = "",
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of quoting or risk; may be repeated.")
     ] = None,
@@ -77,6 +93,7 @@ def backtest(
       mmd backtest --data usdm__btcusdt_20240718.gz --data usdm__btcusdt_20240719.gz --report out.html
       mmd backtest --data stocks/ --symbols IBM --strategy fixed --calendar 252x6.5 --set quoting.fixed_half_spread_bps=3
       mmd backtest --bundle models/quote-v1 --data ../shared/data/us_equity --symbols AIG --json > evidence.json
+      mmd backtest --data fx/XAUUSD.oanda.book.parquet --strategy fixed --fill-model arrivals=0.1,adverse=0.5
       mmd backtest compare a.json b.json
 
     \b
@@ -106,6 +123,10 @@ def backtest(
             calibration_share=calibrate,
             calibrated=fit,
             assignments=assignments or [],
+            fills=fills,
+            fill_model=fill_model,
+            fill_seed=seed,
+            funding_rate=funding_rate,
         )
         calendar: Calendar = parse_calendar(days)
     except BacktestError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from mmd.backtest.conversion import ALL_LEVELS
 from mmd.backtest.errors import BacktestError
@@ -14,6 +16,7 @@ from mmd.learning.dataset_files import dataset_files, is_dataset
 from mmd.learning.errors import SourceError
 from mmd.learning.parquet import BOOK_SUFFIX, ParquetFile, find_files
 from mmd.recording.events import recorded_events
+from mmd.recording.instruments import USD_M
 from mmd.recording.recording import RecordedFile, RecordingError, known_instrument, recognise
 from mmd.types.instrument import Instrument
 
@@ -41,6 +44,21 @@ class MarketSource:
     def events(self, repairs: Repairs | None = None, begin_ns: int = 0) -> Iterator[Any]:
         """From the first; of parquet, whose every row is a whole book, from `begin_ns`. `repairs` is filled on the way."""
         return self.read({} if repairs is None else repairs, begin_ns)
+
+    def in_memory(self, begin_ns: int, end_ns: int) -> MarketSource:
+        """The same, its events of a period read once and kept: for one market that is traded many times."""
+        repairs: Repairs = {}
+        events = []
+        for event in self.read(repairs, begin_ns):
+            if event.receive_ns >= end_ns:
+                break
+            events.append(event)
+
+        def kept(mended: Repairs, _begin_ns: int) -> Iterator[Any]:
+            mended.update(repairs)
+            return iter(events)
+
+        return replace(self, read=kept, repairs={})
 
     @property
     def symbol(self) -> str:
@@ -110,7 +128,7 @@ def _chosen(found: list[MarketSource], places: Sequence[Path], symbols: Sequence
 def _recorded(files: list[RecordedFile]) -> MarketSource:
     files.sort(key=lambda file: file.begin_ns)
     paths = tuple(file.path for file in files)
-    instrument = known_instrument(paths[0], files[0].market, files[0].symbol)
+    instrument = _as_contract(known_instrument(paths[0], files[0].market, files[0].symbol), files[0].market)
 
     def events(repairs: Repairs, _begin_ns: int) -> Iterator[Any]:
         def reject(_path: Path, _number: int, line: bytes, _why: str) -> None:
@@ -128,11 +146,16 @@ def _recorded(files: list[RecordedFile]) -> MarketSource:
     return MarketSource(f"{files[0].market} {instrument.symbol}", instrument, paths, events, True, True, True)
 
 
+def _as_contract(instrument: Instrument, market: str) -> Instrument:
+    """USD-M markets trade perpetual futures: positions and funding, no balances of the base asset."""
+    return msgspec.structs.replace(instrument, perpetual=True) if market == USD_M else instrument
+
+
 def _parquet(files: Sequence[ParquetFile], series: str) -> MarketSource:
     parts = parquet_source_parts(files)
     return MarketSource(
         series,
-        parts.instrument,
+        _as_contract(parts.instrument, parts.market),
         tuple(path for file in files for path in file.paths),
         parts.events,
         parts.stamped,

@@ -55,7 +55,7 @@ def figures(recorder: Recorder, orders_placed: int, terms: Terms) -> dict[str, A
     volume = float(sum(each.notional.sum() for each in fills))
     seconds = (times[-1] - times[0]) / NS if len(times) > 1 else 0.0
     splits = [split_pnl(track) for track in tracks]
-    names = ("spread", "adverse_selection", "inventory", "fees", "unexplained", "total")
+    names = ("spread", "adverse_selection", "inventory", "fees", "funding", "unexplained", "total")
     together = Split(**{name: math.fsum(getattr(split, name) for split in splits) for name in names})
     return {
         **_article(fills, times, equity, terms),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from mmd.backtest.errors import BacktestError
+from mmd.backtest.fills import FILL_SOURCES, parse_fill_model
 from mmd.backtest.latency import parse_latency
 from mmd.backtest.matching import QUEUE_MODELS
 from mmd.backtest.runner import Options
@@ -18,6 +20,7 @@ from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
 
 MOST_FEE = 0.05
+MOST_FUNDING = Decimal("0.03")
 Model = TypeVar("Model", bound=BaseModel)
 _CALENDAR = re.compile(r"^(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)$")
 
@@ -34,10 +37,17 @@ def parse_options(
     calibration_share: float = 0.3,
     calibrated: bool = True,
     assignments: Sequence[str] = (),
+    fills: str = "auto",
+    fill_model: str = "",
+    fill_seed: int = 1,
+    funding_rate: str = "",
 ) -> Options:
     """Raises `BacktestError`."""
     if queue not in QUEUE_MODELS:
         raise BacktestError(f"no queue model {queue!r}; there are {', '.join(QUEUE_MODELS)}")
+    source = next((each for each in FILL_SOURCES if each == fills), None)
+    if source is None:
+        raise BacktestError(f"no fills {fills!r}; there are {', '.join(FILL_SOURCES)}")
     begin_ns, end_ns = parse_time(begin), parse_time(end)
     if begin_ns and end_ns and begin_ns >= end_ns:
         raise BacktestError(f"--from {begin} is not before --to {end}")
@@ -54,6 +64,9 @@ def parse_options(
         calibrated=calibrated and not {"arrival_rate", "arrival_decay"} & groups["quoting"].keys(),
         quoting=_validated(QuotingSettings, "quoting", groups["quoting"]),
         risk=_validated(RiskLimits, "risk", groups["risk"]),
+        fills=source,
+        fill_model=parse_fill_model(fill_model, fill_seed),
+        funding_rate=_funding_rate(funding_rate),
     )
 
 
@@ -66,6 +79,18 @@ def parse_fee(text: str) -> float:
     if not abs(fee) <= MOST_FEE:
         raise BacktestError(f"fee {text!r} is {fee:.2%} of the notional: beyond {MOST_FEE:.0%} it is a slip")
     return fee
+
+
+def _funding_rate(text: str) -> Decimal | None:
+    if not text:
+        return None
+    try:
+        rate = Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except InvalidOperation as error:
+        raise BacktestError(f"funding rate {text!r}: write a fraction of the position such as 0.0001, or 0.01%") from error
+    if not rate.is_finite() or not abs(rate) <= MOST_FUNDING:
+        raise BacktestError(f"funding rate {text!r}: beyond {MOST_FUNDING:%} a settlement it is a slip")
+    return rate
 
 
 def parse_time(text: str) -> int:

@@ -104,7 +104,7 @@ def _split(report: dict[str, Any]) -> Any:
     from plotly import graph_objects
 
     split = report["figures"]["split"]
-    names = ["spread", "adverse_selection", "inventory", "fees", "unexplained", "total"]
+    names = ["spread", "adverse_selection", "inventory", "fees", "funding", "unexplained", "total"]
     values = [-split[name] if name == "fees" else split[name] for name in names]
     return graph_objects.Figure(graph_objects.Bar(x=[name.replace("_", " ") for name in names], y=values))
 

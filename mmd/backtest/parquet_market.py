@@ -24,6 +24,8 @@ from mmd.types.instrument import Instrument
 from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, FeedState, FeedStatus, Level, MarketTrade
 
 SECOND_NS = 1_000_000_000
+UNSIZED_LOT = 0.01
+"""Where nothing tells of sizes orders are in hundredths of a unit, so that a small quote in a dear metal is not rounded to none."""
 _SILENCE_NS = round(MAX_SILENCE_SECONDS * SECOND_NS)
 
 
@@ -32,6 +34,7 @@ class ParquetParts:
     """What a source is made of."""
 
     instrument: Instrument
+    market: str
     events: Callable[[dict[str, int], int], Iterator[Any]]
     stamped: bool
     has_sizes: bool
@@ -53,7 +56,8 @@ def parquet_source_parts(files: Sequence[ParquetFile]) -> ParquetParts:
     stamped = "exch_ts_ns" in columns and bool(
         pl.scan_parquet(file.book).select((pl.col("exch_ts_ns").fill_null(0) > 0).any()).collect().item()
     )
-    instrument = known or _instrument(symbol, grid)
+    has_sizes = "bid_sz_1" in columns
+    instrument = known or _instrument(symbol, grid.tick, grid.lot if has_sizes else UNSIZED_LOT)
 
     def events(repairs: dict[str, int], begin_ns: int) -> Iterator[Any]:
         feed = _RowFeed(symbol, repairs)
@@ -68,11 +72,11 @@ def parquet_source_parts(files: Sequence[ParquetFile]) -> ParquetParts:
 
     # A venue of its own stamps speaks all the time; of others nothing says that silence is a fault.
     quiet = 0.0 if stamped else MAX_SILENCE_SECONDS
-    return ParquetParts(instrument, events, stamped, "bid_sz_1" in columns, levels, quiet)
+    return ParquetParts(instrument, key.market, events, stamped, has_sizes, levels, quiet)
 
 
-def _instrument(symbol: str, grid: Grid) -> Instrument:
-    tick, lot = (format(Decimal(str(step)), "f") for step in (grid.tick, grid.lot))
+def _instrument(symbol: str, tick_size: float, lot_size: float) -> Instrument:
+    tick, lot = (format(Decimal(str(step)), "f") for step in (tick_size, lot_size))
     return Instrument.create(
         symbol, symbol, "QUOTE", tick_size=tick, lot_size=lot, max_quantity="1000000000", max_price="100000000"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmd.backtest.venue import BacktestVenue, FillRecord
+from mmd.backtest.venue import BacktestVenue, FillRecord, FundingRecord
 from mmd.trader import Trader
 from mmd.types.instrument import Instrument
 from mmd.types.orders import Fill
@@ -36,6 +36,7 @@ class SymbolTrack:
     fill_mids_x2: list[int] = field(default_factory=list)
     attributions: list[dict[str, float]] = field(default_factory=list)
     """Of the newest quote at the time of each fill."""
+    funding: list[FundingRecord] = field(default_factory=list)
 
 
 class Recorder:
@@ -71,8 +72,12 @@ class Recorder:
         track = self.tracks[fill.symbol]
         desk = self._trader.desks[fill.symbol]
         track.fills.append(fill)
-        track.fill_mids_x2.append(self._mid_x2(fill.symbol))
+        track.fill_mids_x2.append(self.mid_x2(fill.symbol))
         track.attributions.append(desk.quote.attribution.as_dict() if desk.quote is not None else {})
+
+    def on_funding(self, record: FundingRecord) -> None:
+        """A payment, before the trader hears of it."""
+        self.tracks[record.payment.symbol].funding.append(record)
 
     def finish(self, now_ns: int) -> None:
         """The data has ended: what is held is worth the last mid."""
@@ -80,7 +85,8 @@ class Recorder:
             self._sample(now_ns)
             self.end_ns = now_ns
 
-    def _mid_x2(self, symbol: str) -> int:
+    def mid_x2(self, symbol: str) -> int:
+        """The mid that the trader knows, or last knew, in half ticks; 0 before the first."""
         assert self._trader is not None
         book = self._trader.desks[symbol].book
         if book.valid:
@@ -94,7 +100,7 @@ class Recorder:
             desk = self._trader.desks[symbol]
             bid, ask = self._venue.standing(symbol)
             track.times.append(now_ns)
-            track.mids_x2.append(self._mid_x2(symbol))
+            track.mids_x2.append(self.mid_x2(symbol))
             track.positions.append(desk.ledger.position_atoms)
             track.cash.append(desk.ledger.cash_atoms)
             track.bids.append(bid[0])

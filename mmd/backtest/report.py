@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from mmd.backtest.attribution import MidPath, fill_columns, markouts
+from mmd.backtest.data import MarketSource
 from mmd.backtest.figures import MARKOUT_SECONDS, Terms, figures
-from mmd.backtest.runner import Run
+from mmd.backtest.runner import Options, Run
+from mmd.backtest.venue import FundingRecord
 from mmd.inference.bundle import content_digest
 
 REPORT = "backtest"
@@ -40,7 +42,13 @@ def document(run: Run, terms: Terms) -> dict[str, Any]:
             "feed": {source.symbol: asdict(market.times) for source, market in zip(run.sources, run.markets, strict=True)},
             "maker_fee": options.maker_fee,
             "taker_fee": options.taker_fee,
-            "fills": {source.symbol: _fill_model(source.has_trades, source.has_sizes) for source in run.sources},
+            "fills": {source.symbol: _fill_model(source, options) for source in run.sources},
+            "modelled_fills": {source.symbol: options.fill_model.as_dict() for source in run.sources if options.modelled(source)},
+            "contract": {
+                source.symbol: "linear perpetual future" if source.instrument.perpetual else "spot" for source in run.sources
+            },
+            "funding": [_funding(record) for track in run.recorder.tracks.values() for record in track.funding],
+            "funding_settlements": len(run.funding),
             "calibration": {symbol: asdict(each) for symbol, each in run.calibrations.items()},
             "calibration_share": options.calibration_share,
         },
@@ -91,10 +99,25 @@ def write_trades(run: Run, path: Path) -> int:
     return int(table.height)
 
 
-def _fill_model(has_trades: bool, has_sizes: bool) -> str:
-    if not has_trades:
+def _funding(record: FundingRecord) -> dict[str, Any]:
+    point, payment = record.point, record.payment
+    return {
+        "symbol": payment.symbol,
+        "time": _iso(point.exchange_ns),
+        "rate": str(point.rate),
+        "mark_ticks": record.mark_ticks,
+        "lots": record.lots,
+        "received": payment.amount_atoms / 1e8,
+        "rate_and_mark": "recorded" if point.recorded else "assumed",
+    }
+
+
+def _fill_model(source: MarketSource, options: Options) -> str:
+    if options.modelled(source):
+        return options.fill_model.text
+    if not source.has_trades:
         return "the data has no trades: an order is filled only when the other side's best price reaches it"
-    if not has_sizes:
+    if not source.has_sizes:
         return "the data has no sizes: each level counts as one lot"
     return "queue position by trades and level sizes"
 

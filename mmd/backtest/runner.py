@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from mmd.backtest.calibration import Calibration, calibrate
 from mmd.backtest.conversion import ConvertedMarket, convert
 from mmd.backtest.data import MarketSource, open_sources
 from mmd.backtest.errors import BacktestError
+from mmd.backtest.fills import FillModel, FillSource, modelled_trades, with_trades
+from mmd.backtest.funding import FundingPoint, funding_points
 from mmd.backtest.latency import Latency
 from mmd.backtest.matching import Matcher, OrderLatency, QueueModel
 from mmd.backtest.recorder import LEAST_SAMPLE_NS, MOST_SAMPLES, Recorder
@@ -27,6 +30,7 @@ from mmd.risk.limits import RiskLimits
 from mmd.trader import Command, Trader
 from mmd.trader.settings import TraderConfig
 from mmd.types.control import HaltRecord
+from mmd.types.market import MarketTrade
 
 SESSION = "backtest"
 CALIBRATED = ("glft", "avellaneda-stoikov")
@@ -51,6 +55,21 @@ class Options:
     """Whether GLFT and Avellaneda-Stoikov take their parameters from it, rather than from the settings."""
     quoting: QuotingSettings = field(default_factory=QuotingSettings)
     risk: RiskLimits = field(default_factory=RiskLimits)
+    fills: FillSource = "auto"
+    """Auto: modelled where the data has no trades or no sizes."""
+    fill_model: FillModel = field(default_factory=FillModel)
+    funding_rate: Decimal | None = None
+    """Of every settlement of perpetuals; None: as recorded, 0 where nothing is."""
+
+    def latency_for(self, sources: Sequence[MarketSource]) -> Latency:
+        """What is asked for, or what the data allows."""
+        if self.latency is not None:
+            return self.latency
+        return Latency(None if all(source.stamped for source in sources) else 1_000_000, 1_000_000, 1_000_000)
+
+    def modelled(self, source: MarketSource) -> bool:
+        """Whether fills in this market come of the fill model."""
+        return self.fills == "probabilistic" or (self.fills == "auto" and not (source.has_trades and source.has_sizes))
 
 
 @dataclass
@@ -70,6 +89,7 @@ class Run:
     seconds: float
     """CPU seconds of the session itself."""
     convert_seconds: float
+    funding: list[FundingPoint]
 
 
 Networks = tuple[Bundle, dict[str, QuotePredictor]]
@@ -88,34 +108,57 @@ def run_backtest(
 ) -> Run:
     """Raises `BacktestError` for data or options that cannot be used. `networks` makes a bundle's predictors for the symbols."""
     try:
-        return _run(open_sources(places, symbols), options, networks, on_total, on_progress, on_command, matcher_type)
+        sources = open_sources(places, symbols)
+        return run_on(
+            sources,
+            options,
+            networks,
+            on_total=on_total,
+            on_progress=on_progress,
+            on_command=on_command,
+            matcher_type=matcher_type,
+        )
     except (SourceError, RecordingError, MalformedFrame) as error:
         raise BacktestError(str(error)) from error
 
 
-def _run(
+def convert_source(source: MarketSource, options: Options, latency: Latency) -> ConvertedMarket:
+    """One symbol of the period for the matcher, with modelled trades where the options ask for them. Raises `BacktestError`."""
+    events: Iterable[Any] = _events(source, options, source.repairs)
+    trades: list[MarketTrade] = []
+    if options.modelled(source):
+        trades = modelled_trades(_events(source, options), source.symbol, options.fill_model)
+        events = with_trades(events, trades)
+    market = convert(
+        events,
+        source.symbol,
+        window=source.window,
+        stamped=source.stamped,
+        constant_latency_ns=latency.feed_ns,
+        floor_ns=latency.floor_ns,
+    )
+    return replace(market, count=market.count - len(trades))
+
+
+def run_on(
     sources: list[MarketSource],
     options: Options,
-    networks: Callable[[Sequence[str]], Networks] | None,
-    on_total: Callable[[int], None],
-    on_progress: Callable[[int], None],
-    on_command: Callable[[Command], None],
-    matcher_type: type[Matcher],
+    networks: Callable[[Sequence[str]], Networks] | None = None,
+    *,
+    markets: list[ConvertedMarket] | None = None,
+    on_total: Callable[[int], None] = lambda _events: None,
+    on_progress: Callable[[int], None] = lambda _events: None,
+    on_command: Callable[[Command], None] = lambda _command: None,
+    matcher_type: type[Matcher] = Matcher,
 ) -> Run:
-    latency = options.latency or _default_latency(sources)
+    """On sources that are open, and `markets` that `convert_source` made of them for these options, where there are any.
+
+    Raises `BacktestError`, `SourceError`, `RecordingError` or `MalformedFrame`.
+    """
+    latency = options.latency_for(sources)
     end_ns = options.end_ns or 1 << 62
     began = time.process_time()
-    markets = [
-        convert(
-            until(source.events(source.repairs, options.begin_ns), end_ns),
-            source.symbol,
-            window=source.window,
-            stamped=source.stamped,
-            constant_latency_ns=latency.feed_ns,
-            floor_ns=latency.floor_ns,
-        )
-        for source in sources
-    ]
+    markets = markets or [convert_source(source, options, latency) for source in sources]
     converted = time.process_time()
     on_total(sum(market.count for market in markets))
     begin_ns = min(market.begin_ns for market in markets)
@@ -128,10 +171,7 @@ def _run(
     quoting = options.quoting.model_copy(update={"strategy": options.strategy})
     if options.strategy in CALIBRATED and options.calibrated and options.calibration_share > 0:
         horizon = quoting.skew_horizon_seconds
-        calibrations = {
-            s.symbol: calibrate(until(s.events(None, options.begin_ns), trade_from_ns), s.symbol, period_ns, horizon)
-            for s in sources
-        }
+        calibrations = {s.symbol: _calibrated(s, options, trade_from_ns, period_ns, horizon) for s in sources}
         quoting = quoting.model_copy(update=_pooled(calibrations))
     bundle, predictors = networks([s.symbol for s in sources]) if networks is not None else (None, None)
     instruments = {source.symbol: source.instrument for source in sources}
@@ -144,6 +184,19 @@ def _run(
     round_trip_ns = latency.entry_ns + latency.response_ns
     venue = BacktestVenue(matcher, list(instruments.values()), options.maker_fee, round_trip_ns, recorder.on_fill)
     recorder.watch(trader, venue)
+    funding = [
+        point
+        for source, market in zip(sources, markets, strict=True)
+        for point in funding_points(
+            source.instrument,
+            source.files,
+            max(trade_from_ns, market.begin_ns),
+            market.end_ns,
+            market.times.clock_offset_ns,
+            options.funding_rate,
+        )
+    ]
+    venue.settle_funding(funding, recorder.mid_x2, recorder.on_funding)
     session = BacktestSession(
         trader, matcher, venue, recorder, trade_from_ns=trade_from_ns, on_progress=on_progress, on_command=on_command
     )
@@ -165,13 +218,19 @@ def _run(
         session.events,
         seconds,
         converted - began,
+        funding,
     )
 
 
-def _default_latency(sources: Sequence[MarketSource]) -> Latency:
-    if all(source.stamped for source in sources):
-        return Latency(None, 1_000_000, 1_000_000)
-    return Latency(1_000_000, 1_000_000, 1_000_000)
+def _events(source: MarketSource, options: Options, repairs: dict[str, int] | None = None) -> Iterator[Any]:
+    return until(source.events(repairs, options.begin_ns), options.end_ns or 1 << 62)
+
+
+def _calibrated(source: MarketSource, options: Options, until_ns: int, begin_ns: int, horizon_seconds: float) -> Calibration:
+    events: Iterable[Any] = until(source.events(None, options.begin_ns), until_ns)
+    if options.modelled(source):
+        events = with_trades(events, modelled_trades(_events(source, options), source.symbol, options.fill_model))
+    return calibrate(events, source.symbol, begin_ns, horizon_seconds)
 
 
 def _risk(limits: RiskLimits, sources: Sequence[MarketSource]) -> RiskLimits:

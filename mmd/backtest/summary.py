@@ -53,6 +53,7 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("adverse selection, 1 s", number(split["adverse_selection"])),
         ("inventory", number(split["inventory"])),
         ("fees", number(-split["fees"])),
+        ("funding", number(split["funding"])),
         ("unexplained", f"{number(split['unexplained'])} ({percent(split['unexplained_share'])})"),
         *[
             (f"markout after {horizon}, bps", f"{_with_interval(each['mean'], each)} of {each['fills']} fills")

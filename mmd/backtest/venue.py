@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from mmd.backtest.errors import BacktestError
+from mmd.backtest.funding import REPORT_DELAY_NS, FundingPoint, payment_atoms
 from mmd.backtest.matching import Matcher, MatchStatus, OrderView
 from mmd.types.instrument import Instrument
 from mmd.types.market import Side
@@ -23,6 +24,8 @@ from mmd.types.orders import (
     CancelOrder,
     CancelRejected,
     Fill,
+    FundingPaid,
+    Margin,
     ModifyOrder,
     OrderAccepted,
     OrderNotFound,
@@ -30,6 +33,7 @@ from mmd.types.orders import (
     OrderStatus,
     OrderUpdate,
     PlaceOrder,
+    Position,
     QueryOrder,
     ReconciliationReport,
     ReplaceOrder,
@@ -38,7 +42,8 @@ from mmd.types.orders import (
 )
 
 CASH_ATOMS = 10**18
-"""Enough of every asset that no balance ever binds: limits are the core's business."""
+"""Enough of every asset, and of margin, that no balance ever binds: limits are the core's business."""
+LEVERAGE = 20
 UNKNOWN_ORDER, WOULD_TAKE, NOT_ATTEMPTED, NOT_OFFERED = -2011, -2010, -2011, -1013
 _FORGET_EVERY = 512
 _NS_PER_MS = 1_000_000
@@ -77,6 +82,24 @@ class FillRecord:
     remaining_lots: int
 
 
+@dataclass(frozen=True)
+class FundingRecord:
+    """A payment and what it was made of."""
+
+    payment: FundingPaid
+    point: FundingPoint
+    lots: int
+    mark_ticks: float
+
+
+@dataclass(frozen=True)
+class _Settlement:
+    """A funding that has happened, and that the account will hear of."""
+
+    point: FundingPoint
+    mark_ticks: float
+
+
 class BacktestVenue:
     """`maker_fee` is a share of the notional, below zero for a rebate; fees are booked in the quote asset."""
 
@@ -100,9 +123,14 @@ class BacktestVenue:
         """Replacements that wait until their predecessor is gone, and what was asked of them meanwhile."""
         self._number = 0
         self._fills: list[Fill] = []
+        self._funding: list[FundingPaid] = []
+        self._mid_x2: Callable[[str], int] = lambda _symbol: 0
+        self._on_funding: Callable[[FundingRecord], None] = lambda _record: None
         self._balances: dict[str, int] = {}
         for instrument in instruments:
-            self._balances[instrument.base_asset] = self._balances[instrument.quote_asset] = CASH_ATOMS
+            self._balances[instrument.quote_asset] = CASH_ATOMS
+            if not instrument.perpetual:
+                self._balances[instrument.base_asset] = CASH_ATOMS
         self._answers: list[tuple[int, int, Any]] = []
         self._answered = 0
         self.placed = 0
@@ -218,6 +246,13 @@ class BacktestVenue:
                 answer = self._report(answer, now_ns)
             elif isinstance(answer, QueryOrder):
                 answer = self._queried(answer, now_ns)
+            elif isinstance(answer, FundingPoint):
+                self._settle(answer)
+                continue
+            elif isinstance(answer, _Settlement):
+                answer = self._pay(answer, now_ns)
+                if answer is None:
+                    continue
             taken.append(answer)
         return taken
 
@@ -307,7 +342,8 @@ class BacktestVenue:
             exchange_ns,
         )
         self._fills.append(fill)
-        self._balances[instrument.base_asset] += order.side.sign * lots * instrument.lot_atoms
+        if not instrument.perpetual:
+            self._balances[instrument.base_asset] += order.side.sign * lots * instrument.lot_atoms
         self._balances[instrument.quote_asset] -= order.side.sign * value + fee
         self._on_fill(FillRecord(fill, order.remaining))
         return fill
@@ -330,6 +366,36 @@ class BacktestVenue:
 
     # ---- the account
 
+    def settle_funding(
+        self, points: Sequence[FundingPoint], mid_x2: Callable[[str], int], on_funding: Callable[[FundingRecord], None]
+    ) -> None:
+        """Let these settlements come, each at its time. Where one has no mark it is `mid_x2(symbol)`, in half ticks, by then."""
+        self._mid_x2, self._on_funding = mid_x2, on_funding
+        for point in points:
+            self._answer(point.happens_ns, point)
+
+    def _settle(self, point: FundingPoint) -> None:
+        mark = self._mid_x2(point.symbol) / 2 if point.mark_ticks is None else point.mark_ticks
+        self._answer(point.happens_ns + max(REPORT_DELAY_NS, 2 * self._round_trip_ns), _Settlement(point, mark))
+
+    def _pay(self, settlement: _Settlement, now_ns: int) -> FundingPaid | None:
+        point = settlement.point
+        instrument = self._instruments[point.symbol]
+        lots = self._lots_at(point.symbol, point.happens_ns)
+        amount = payment_atoms(instrument, lots, settlement.mark_ticks, point.rate)
+        if not amount:
+            return None
+        asset = instrument.quote_asset
+        payment = FundingPaid(now_ns, point.symbol, point.exchange_ns // _NS_PER_MS, amount, asset, point.exchange_ns)
+        self._funding.append(payment)
+        self._balances[asset] += amount
+        self._on_funding(FundingRecord(payment, point, lots, settlement.mark_ticks))
+        return payment
+
+    def _lots_at(self, symbol: str, exchange_ns: int) -> int:
+        """Position at the exchange at that moment, of fills that are known."""
+        return sum(fill.side.sign * fill.lots for fill in self._fills if fill.symbol == symbol and fill.exchange_ns <= exchange_ns)
+
     def _answer(self, due_ns: int, answer: Any) -> None:
         self._answered += 1
         heappush(self._answers, (due_ns, self._answered, answer))
@@ -343,7 +409,26 @@ class BacktestVenue:
         ]
         trades = [fill for fill in self._fills if fill.symbol in after and fill.trade_id > after[fill.symbol]]
         balances = tuple(Balance(asset, amount, 0) for asset, amount in self._balances.items())
-        return ReconciliationReport(now_ns, request.decided_ns, balances, tuple(updates), tuple(trades[-1000:]))
+        since = dict(request.funding_since_ns)
+        return ReconciliationReport(
+            now_ns,
+            request.decided_ns,
+            balances,
+            tuple(updates),
+            tuple(trades[-1000:]),
+            self._positions(),
+            tuple(each for each in self._funding if each.symbol in since and each.exchange_ns > since[each.symbol]),
+            Margin(CASH_ATOMS, CASH_ATOMS) if any(each.perpetual for each in self._instruments.values()) else None,
+        )
+
+    def _positions(self) -> tuple[Position, ...]:
+        """Of perpetuals, as the account has them by now."""
+        found = []
+        for symbol, instrument in self._instruments.items():
+            if instrument.perpetual:
+                atoms = self._lots_at(symbol, 1 << 62) * instrument.lot_atoms
+                found.append(Position(symbol, atoms, self._mid_x2(symbol) // 2, LEVERAGE))
+        return tuple(found)
 
     def _queried(self, query: QueryOrder, now_ns: int) -> Any:
         order = self._names.get(query.client_order_id)

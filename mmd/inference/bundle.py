@@ -12,6 +12,7 @@ from mmd.inference.card import CARD_FILE, Card, decode_card, encode_card
 from mmd.inference.companion import Companion, CompanionCard, companion_files
 from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import Golden, GoldenInputs, decode_golden, deviation, disagreement, encode_golden, replay
+from mmd.inference.heads import HeadWeights
 from mmd.inference.runtime import Runtime, load_runtime
 
 __all__ = ["Bundle", "BundleError", "content_digest", "load_bundle", "write_bundle", "write_card"]
@@ -148,6 +149,11 @@ def write_bundle(
 def content_digest(card: Card) -> str:
     """SHA-256 over everything that decides what the networks say, and nothing that promotion changes: what evidence is about."""
     return hashlib.sha256(encode_card(msgspec.structs.replace(card, stage="none", evidence=()))).hexdigest()
+
+
+def weighed(bundle: Bundle, weights: HeadWeights) -> Bundle:
+    """The same with other weights of its heads; on disk nothing changes."""
+    return msgspec.structs.replace(bundle, card=msgspec.structs.replace(bundle.card, head_weights=weights))
 
 
 def write_card(folder: Path, card: Card) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from mmd.inference.companion import CompanionCard
 from mmd.inference.drift import Bins
 from mmd.inference.errors import BundleError
+from mmd.inference.heads import HeadWeights
 
 CARD_FILE = "card.json"
 Stage = Literal["none", "backtest", "paper", "live"]
@@ -118,6 +119,10 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Bound of |E| in sigma over H."""
     max_target: float = 0.25
     """Bound of the target inventory as a share of the position limit; 0 where it showed no gain."""
+    head_weights: HeadWeights = HeadWeights()
+    """What backtests left of each head: `evidence` of the report that says so is in `head_evidence`."""
+    head_evidence: dict[str, str] = {}
+    """`report` and `sha256` of the ablation that `head_weights` rest on; empty where none was made."""
     metrics: dict[str, dict[str, float]] = {}
     """Instrument to measure (`price_change.ic`, ...) to value, on the part that nothing was fitted on."""
     quantization_loss: dict[str, float] = {}

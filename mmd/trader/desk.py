@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mmd.execution.ledger import PositionLedger
 from mmd.inference.bundle import Bundle
 from mmd.inference.companion import CompanionUse
@@ -313,22 +315,24 @@ class SymbolDesk:
 
 def quote_model(bundle: Bundle) -> QuoteModel:
     """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
-    card = bundle.card
+    card, heads = bundle.card, bundle.card.head_weights
     use = CompanionUse() if card.companion is None else card.companion.use
+    centre = math.sqrt(card.spread_min * card.spread_max)
     return QuoteModel(
         microprice_weight=card.fair_weights.get("microprice", 0.0),
-        price_head_weight=card.fair_weights.get("price_head", 0.0),
-        spread_min=card.spread_min * card.spread_multiplier,
-        spread_max=card.spread_max * card.spread_multiplier,
+        price_head_weight=card.fair_weights.get("price_head", 0.0) * heads.price,
+        # The spread head moves the half-spread on a log scale around the middle; at weight 0 it stays there.
+        spread_min=centre * (card.spread_min / centre) ** heads.spread * card.spread_multiplier,
+        spread_max=centre * (card.spread_max / centre) ** heads.spread * card.spread_multiplier,
         pull_threshold=card.pull_threshold,
         max_shift=card.max_shift,
-        max_target=card.max_target,
+        max_target=card.max_target * heads.position,
         horizon_ns=round(card.horizon_seconds * 1e9),
-        order_flow_weight=card.fair_weights.get("order_flow", 0.0),
-        cross_asset_weight=card.fair_weights.get("cross_asset", 0.0),
+        order_flow_weight=card.fair_weights.get("order_flow", 0.0) * heads.p_up,
+        cross_asset_weight=card.fair_weights.get("cross_asset", 0.0) * heads.cross_asset,
         adverse_median=use.adverse_median,
-        adverse_slope=use.adverse_slope,
-        adverse_pull=use.adverse_pull,
-        risk_sizes=use.risk_sizes,
+        adverse_slope=use.adverse_slope * heads.p_adverse,
+        adverse_pull=use.adverse_pull if heads.p_adverse > 0 else 1.0,
+        risk_sizes=use.risk_sizes and heads.risk > 0,
         risk_median=use.risk_median,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmd.backtest.conversion import convert
+from mmd.backtest.funding import FundingPoint
 from mmd.backtest.latency import Latency
 from mmd.backtest.matching import Matcher, OrderLatency, QueueModel
 from mmd.backtest.recorder import Recorder
@@ -62,16 +63,19 @@ class Session:
         latency: Latency | None = None,
         maker_fee: float = 0.0,
         queue: QueueModel = "risk-averse",
+        instrument: Instrument = COIN,
+        funding: Sequence[FundingPoint] = (),
     ) -> None:
         ways = latency or Latency(None, 3 * MS, 5 * MS, 2 * MS)
         self.market = convert(market.events, "COINUSD", constant_latency_ns=ways.feed_ns, floor_ns=ways.floor_ns)
         self.matcher = Matcher([self.market.events], [OrderLatency(ways.entry_ns, ways.response_ns)], queue)
         settings = QuotingSettings.model_validate({"strategy": "fixed", "fixed_half_spread_bps": 1.0, **(quoting or {})})
-        self.trader = Trader(TraderConfig(session="test", quoting=settings), {"COINUSD": COIN})
-        self.recorder = Recorder({"COINUSD": COIN}, 100 * MS)
+        self.trader = Trader(TraderConfig(session="test", quoting=settings), {"COINUSD": instrument})
+        self.recorder = Recorder({"COINUSD": instrument}, 100 * MS)
         round_trip = ways.entry_ns + ways.response_ns
-        self.venue = BacktestVenue(self.matcher, [COIN], maker_fee, round_trip, self.recorder.on_fill)
+        self.venue = BacktestVenue(self.matcher, [instrument], maker_fee, round_trip, self.recorder.on_fill)
         self.recorder.watch(self.trader, self.venue)
+        self.venue.settle_funding(funding, self.recorder.mid_x2, self.recorder.on_funding)
         self.commands: list[tuple[int, Any]] = []
         self.told: list[Any] = []
         session = BacktestSession(
