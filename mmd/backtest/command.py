@@ -65,9 +65,7 @@ def backtest(
     ] = "auto",
     fill_model: Annotated[
         str,
-        typer.Option(
-            "--fill-model", metavar="NAME=VALUE,...", help="Of the model, e.g. arrivals=0.2,decay=1,adverse=0.3,horizon=1."
-        ),
+        typer.Option("--fill-model", metavar="NAME=VALUE,...", help="Such as arrivals=0.2,decay=1,adverse=0.3,horizon=1."),
     ] = "",
     funding_rate: Annotated[
         str,
