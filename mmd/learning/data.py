@@ -42,6 +42,8 @@ class ParquetSource:
 
     series: str
     file: ParquetFile
+    group: str = ""
+    """What was received together, see `EventSource`."""
 
     @property
     def symbol(self) -> str:
@@ -83,8 +85,10 @@ def parse_data(text: str) -> list[Source]:
             f"data {text!r} is neither sim:SEEDS,HOURS (such as sim:1-6,0.5) nor a folder of recordings nor a NAME{BOOK_SUFFIX}"
         )
     if is_dataset(place):
-        return [ParquetSource(series, file) for series, file in dataset_files(place)]
-    files = [ParquetSource(f"{file.book.parent.name} {file.symbol}", file) for file in find_files(place)]
+        return [ParquetSource(series, file, str(place)) for series, file in dataset_files(place)]
+    files = [
+        ParquetSource(f"{file.book.parent.name} {file.symbol}", file, str(file.book.parent)) for file in find_files(place)
+    ]
     recordings = sorted({path.parent for path in place.rglob("*.gz")}) if place.is_dir() else []
     found: list[Source] = [source for folder in recordings for source in recorded_sources(folder)]
     found += files

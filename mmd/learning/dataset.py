@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmd.learning.cross_asset_rows import AssetHistory
 from mmd.learning.data import Source, load_rows
 from mmd.learning.labels import Labels, LabelSettings, make_labels
 from mmd.learning.sessions import Rows, Session, feature_schema_hash
@@ -76,6 +77,8 @@ class Dataset:
     """Of every row, label and cut."""
     described: dict[str, str]
     """Series to where its data came from."""
+    histories: tuple[AssetHistory, ...] = ()
+    """Of each source, its whole sessions: what others may look at."""
 
     def rows(self, part: str) -> int:
         """Rows of all sessions in a split."""
@@ -109,8 +112,11 @@ def build_dataset(
     digest.update(label_settings.model_dump_json().encode() + split_settings.model_dump_json().encode())
     parts: dict[str, list[Part]] = {name: [] for name in PARTS}
     described: dict[str, list[str]] = {}
+    histories = []
     for source in sources:
-        sessions = load_rows(source, label_settings.horizon_seconds, feature_settings).sessions
+        rows = load_rows(source, label_settings.horizon_seconds, feature_settings)
+        sessions = rows.sessions
+        histories.append(AssetHistory(source.series, rows.symbol, sessions, source.group))
         for session, cuts in zip(sessions, cut_series(sessions, label_settings, split_settings), strict=True):
             session.add_to(digest)
             labels = make_labels(session, label_settings)
@@ -131,6 +137,7 @@ def build_dataset(
         split_settings=split_settings,
         sha256=digest.hexdigest(),
         described={series: "; ".join(texts) for series, texts in described.items()},
+        histories=tuple(histories),
     )
 
 

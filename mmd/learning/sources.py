@@ -34,6 +34,8 @@ class EventSource:
     instrument: Instrument
     describe: str
     events: Callable[[], Iterator[MarketEvent]]
+    group: str = ""
+    """What was received together: sources of one group are references of each other. Empty: of none."""
 
 
 # ---- the simulated market
@@ -54,6 +56,7 @@ def simulated_sources(
             instrument=INSTRUMENTS[symbol],
             describe=described,
             events=lambda: simulated_events(seed, seconds, symbol, parameters),
+            group=f"simulated market, seed {seed}",
         )
 
     return [source(symbol) for symbol in symbols]
@@ -146,6 +149,7 @@ def recorded_sources(folder: Path) -> list[EventSource]:
             instrument=instrument,
             describe="recording " + ", ".join(path.name for path in paths),
             events=lambda: recorded_events(paths, instrument),
+            group=f"{folder} {market}",
         )
 
     return [source(*key, tuple(paths)) for key, paths in by_series.items()]
