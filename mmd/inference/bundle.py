@@ -10,6 +10,7 @@ import msgspec
 
 from mmd.inference.card import CARD_FILE, Card, decode_card, encode_card
 from mmd.inference.companion import Companion, CompanionCard, companion_files
+from mmd.inference.cross_asset import CrossAssetCard, CrossAssetPredictor, cross_asset_files
 from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import Golden, GoldenInputs, decode_golden, deviation, disagreement, encode_golden, replay
 from mmd.inference.heads import HeadWeights
@@ -28,6 +29,8 @@ class Bundle(msgspec.Struct, frozen=True):
     """Graph by the variant's name."""
     companion_files: dict[str, bytes]
     """Graphs and golden vectors of the companion networks by file name; empty where there are none."""
+    cross_asset_files: dict[str, bytes]
+    """Likewise of the cross-asset network."""
     digest: str
     """SHA-256 of card.json, which holds the hashes of all other files: names the bundle in journals and reports."""
 
@@ -68,19 +71,19 @@ def load_bundle(folder: Path, *, feature_schema_hash: str | None) -> Bundle:
         card=card,
         golden=golden,
         models=models,
-        companion_files=_companion_files(card, contents, card_path),
+        companion_files=_files_of("companion networks", card.companion and companion_files(card.companion), contents, card_path),
+        cross_asset_files=_files_of(
+            "the cross-asset network", card.cross_asset and cross_asset_files(card.cross_asset), contents, card_path
+        ),
         digest=hashlib.sha256(card_data).hexdigest(),
     )
 
 
-def _companion_files(card: Card, contents: Mapping[str, bytes], card_path: Path) -> dict[str, bytes]:
-    if card.companion is None:
-        return {}
-    wanted = companion_files(card.companion)
-    missing = [file for file in wanted if file not in contents]
+def _files_of(whose: str, wanted: tuple[str, ...] | None, contents: Mapping[str, bytes], card_path: Path) -> dict[str, bytes]:
+    missing = [file for file in wanted or () if file not in contents]
     if missing:
-        raise BundleError(f"{card_path}: companion networks name {', '.join(missing)}, whose hash is not among `files`")
-    return {file: contents[file] for file in wanted}
+        raise BundleError(f"{card_path}: {whose} name {', '.join(missing)}, whose hash is not among `files`")
+    return {file: contents[file] for file in wanted or ()}
 
 
 def attach_companion(folder: Path, companion: CompanionCard, files: Mapping[str, bytes]) -> Bundle:
@@ -90,11 +93,21 @@ def attach_companion(folder: Path, companion: CompanionCard, files: Mapping[str,
     """
     bundle = load_bundle(folder, feature_schema_hash=None)
     Companion(companion, files)
+    return _attach(folder, msgspec.structs.replace(bundle.card, companion=companion), files)
+
+
+def attach_cross_asset(folder: Path, cross_asset: CrossAssetCard, files: Mapping[str, bytes]) -> Bundle:
+    """The same for a cross-asset network."""
+    bundle = load_bundle(folder, feature_schema_hash=None)
+    CrossAssetPredictor(cross_asset, files)
+    return _attach(folder, msgspec.structs.replace(bundle.card, cross_asset=cross_asset), files)
+
+
+def _attach(folder: Path, card: Card, files: Mapping[str, bytes]) -> Bundle:
     for file, data in files.items():
         (folder / file).write_bytes(data)
-    hashes = bundle.card.files | {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
-    card = msgspec.structs.replace(bundle.card, companion=companion, files=dict(sorted(hashes.items())), stage="none", evidence=())
-    write_card(folder, card)
+    hashes = card.files | {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+    write_card(folder, msgspec.structs.replace(card, files=dict(sorted(hashes.items())), stage="none", evidence=()))
     return load_bundle(folder, feature_schema_hash=card.feature_schema_hash)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from mmd.inference.companion import CompanionCard
+from mmd.inference.cross_asset import CrossAssetCard
 from mmd.inference.drift import Bins
 from mmd.inference.errors import BundleError
 from mmd.inference.heads import HeadWeights
@@ -132,6 +133,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Package to version."""
     companion: CompanionCard | None = None
     """The networks of order flow, adverse selection and risk, where the bundle has them."""
+    cross_asset: CrossAssetCard | None = None
+    """The network that looks at other assets too, where the bundle has it."""
     stage: Stage = "none"
     evidence: tuple[Evidence, ...] = ()
     files: dict[str, str] = {}

@@ -98,7 +98,8 @@ class Walk:
     With `shuffle`, segments come in an order and with cuts that `seed` gives, and about half of them mirrored: buyers and sellers
     change places, which is a market as good as the first, so that no drift of the recordings is learnt. The first `warm_steps`
     rows of a segment weigh 0: live, the state is warmed as well before an answer is used. Lanes that ran out are padded with
-    weight 0. `series_weights` multiply the weights of a series' rows. Raises `ValueError` where no part is as long as one chunk.
+    weight 0. `series_weights` multiply the weights of a series' rows; `signs` are what mirroring does to the columns of rows other
+    than the market features. Raises `ValueError` where no part is as long as one chunk.
     """
 
     def __init__(
@@ -110,9 +111,11 @@ class Walk:
         seed: int,
         shuffle: bool,
         series_weights: Mapping[str, float] | None = None,
+        signs: Rows = MARKET_SIGNS,
     ) -> None:
         rng = np.random.default_rng(seed)
         weights = series_weights or {}
+        self._signs = signs
         self._rows = [_rows_of(part, labels, rng, weights.get(part.session.series, 1.0)) for part in parts]
         self._sizes = sizes
         lengths = [len(each.market) for each in self._rows]
@@ -128,7 +131,8 @@ class Walk:
 
     def __iter__(self) -> Iterator[Chunk]:
         for turn in range(len(self)):
-            yield _chunk([queue[turn] if turn < len(queue) else None for queue in self._queues], self._rows, self._sizes)
+            cells = [queue[turn] if turn < len(queue) else None for queue in self._queues]
+            yield _chunk(cells, self._rows, self._sizes, self._signs)
 
 
 class RowWalk:
@@ -234,10 +238,10 @@ def _deal(segments: list[Segment], sizes: WalkSizes) -> list[list[Cell]]:
     return queues
 
 
-def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkSizes) -> Chunk:
+def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkSizes, signs: Rows) -> Chunk:
     shape = sizes.lanes, sizes.chunk_steps
     chunk = Chunk(
-        market=np.zeros((*shape, len(MARKET_SIGNS)), dtype=np.float32),
+        market=np.zeros((*shape, len(signs)), dtype=np.float32),
         inventory=np.zeros((*shape, COLUMNS), dtype=np.float32),
         targets=np.zeros((*shape, HEADS), dtype=np.float32),
         weights=np.zeros((*shape, HEADS), dtype=np.float32),
@@ -248,7 +252,7 @@ def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkS
             continue
         part, start, stop, first, mirrored = cell
         count, source = stop - start, rows[part]
-        chunk.market[lane, :count] = source.market[start:stop] * (MARKET_SIGNS if mirrored else 1.0)
+        chunk.market[lane, :count] = source.market[start:stop] * (signs if mirrored else 1.0)
         chunk.inventory[lane, :count] = source.inventory[start:stop] * (INVENTORY_SIGNS if mirrored else 1.0)
         chunk.targets[lane, :count] = source.targets[start:stop] * (TARGET_SIGNS if mirrored else 1.0)
         warm = sizes.warm_steps if first else 0

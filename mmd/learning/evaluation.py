@@ -98,7 +98,7 @@ def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Ser
     session, labels, span = part.session, part.labels, part.span
     count = (np.arange(part.rows) >= warm_steps) & (labels.price_weight[span] > 0)
     sigma = session.sigma_ticks[span][count]
-    sampled = _last_of_each(session.receive_ns[span][count] // SAMPLE_NS)
+    sampled = last_of_each(session.receive_ns[span][count] // SAMPLE_NS)
     return Served(
         series=session.series,
         outputs=answers[count],
@@ -114,7 +114,8 @@ def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Ser
     )
 
 
-def _last_of_each(bucket: Integers) -> Floats:
+def last_of_each(bucket: Integers) -> Floats:
+    """1 for the last row of each run of equal numbers, else 0."""
     return np.asarray(np.append(bucket[1:] != bucket[:-1], True)[: len(bucket)], dtype=np.float64)
 
 

@@ -70,12 +70,12 @@ def fair_weights(groups: dict[str, list[Served]]) -> dict[str, float]:
         gram += candidates.T @ candidates * scale
         target += candidates.T @ move * scale
     gram[np.diag_indices(2)] *= 1.0 + RIDGE
-    found = _non_negative(gram, target, allowed)
+    found = non_negative(gram, target, allowed)
     return {name: round(float(weight), 6) for name, weight in zip(CANDIDATES, found, strict=True)}
 
 
-def _non_negative(gram: Floats, target: Floats, allowed: Sequence[int]) -> Floats:
-    """The best solution of every subset of the allowed candidates that has no negative weight; two candidates make that exact."""
+def non_negative(gram: Floats, target: Floats, allowed: Sequence[int]) -> Floats:
+    """The best solution of every subset of the allowed candidates that has no negative weight: exact, as their number is small."""
     best, best_value = np.zeros(len(target)), 0.0
     for size in range(1, len(allowed) + 1):
         for chosen in combinations(allowed, size):

@@ -1,0 +1,156 @@
+"""From trained cross-asset weights to files and card: graphs, golden vectors, what quantization cost, weight in E, measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+
+from mmd.inference.bundle import Bundle
+from mmd.inference.cross_asset import CrossAssetCard, CrossAssetPredictor, CrossAssetVariant, golden_files, replay_cross_asset
+from mmd.inference.errors import BundleError
+from mmd.inference.golden import deviation
+from mmd.inference.predictor import QuotePredictor
+from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, load_runtime
+from mmd.learning.cross_asset_evaluation import (
+    CROSS,
+    CrossServed,
+    by_series,
+    cross_metrics,
+    fit_ridge,
+    fit_weights,
+    serve_cross,
+    serve_own,
+    served,
+)
+from mmd.learning.cross_asset_export import export_cross_step, export_cross_window
+from mmd.learning.cross_asset_network import CrossWeights
+from mmd.learning.cross_asset_training import CrossPart, cross_parts
+from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset
+from mmd.learning.evaluation import ic
+from mmd.learning.export import Form
+from mmd.market.reference import ASSET_NAMES, SLOW_SECONDS, STALE_SECONDS
+
+FILES = {Form.INT8: "cross_asset_int8.tflite", Form.FLOAT32: "cross_asset_float32.tflite"}
+WINDOW_FILE = "cross_asset_window_float32.tflite"
+TOLERANCES = {Form.INT8: 2e-2, Form.FLOAT32: 1e-4}
+MAX_LOSS = 0.15
+"""Largest |int8 - float32| on the golden inputs that is accepted, sigma over H."""
+MAX_MEAN_LOSS = 0.03
+"""Mean of the same over the test rows."""
+GOLDEN_SEQUENCES = 4
+GOLDEN_STEPS = 24
+WINDOW_STEPS = 60
+MOST_ROWS = 100_000
+"""Newest rows of each part that weights are fitted and measures are taken on."""
+
+
+def build_cross_asset(
+    weights: CrossWeights,
+    dataset: Dataset,
+    bundle: Bundle,
+    *,
+    runtime: Runtime | None = None,
+    on_stage: Callable[[str], None] = lambda text: None,
+) -> tuple[CrossAssetCard, dict[str, bytes]]:
+    """The card and the files by name, for the bundle whose quote network it stands beside.
+
+    Raises `BundleError` where quantization costs too much, `ValueError` where no test part has references.
+    """
+    used = runtime or load_runtime(LITERT)
+    on_stage("converting")
+    graphs = {form: export_cross_step(weights, form) for form in FILES}
+    test = cross_parts(dataset, TEST, MOST_ROWS)
+    if not test:
+        raise ValueError("no two series of the test part were received together: nothing could be measured")
+    inputs = _golden_inputs(test)
+    answers = {form: replay_cross_asset(used.load(graph), inputs) for form, graph in graphs.items()}
+    losses = {form: deviation(answers[form], answers[Form.FLOAT32]) for form in FILES}
+    for form, loss in losses.items():
+        if loss > MAX_LOSS:
+            raise BundleError(f"cross-asset {form.value} lies {loss:.3g} sigma from float32, its bound is {MAX_LOSS:g}: not built")
+    variants = {
+        form: CrossAssetVariant(form.value, FILES[form], TOLERANCES[form], float(f"{losses[form]:.3g}")) for form in FILES
+    }
+    card = CrossAssetCard(
+        variants=tuple(variants.values()),
+        preference={LITERT: (Form.INT8.value, Form.FLOAT32.value), TFLITE: (Form.FLOAT32.value,)},
+        steps=WINDOW_STEPS,
+        horizon_seconds=dataset.label_settings.horizon_seconds,
+        slots=weights.sizes.slots,
+        names=ASSET_NAMES,
+        slow_seconds=SLOW_SECONDS,
+        stale_seconds=STALE_SECONDS,
+        fair_weights={},
+        max_shift=bundle.card.max_shift,
+        data_manifest={"sha256": dataset.sha256, **dataset.described},
+    )
+    files = {FILES[form]: graph for form, graph in graphs.items()}
+    files |= golden_files(inputs, {form.value: answer for form, answer in answers.items()})
+    on_stage("fitting its weight on the validation part")
+    predictors = {form: CrossAssetPredictor(_only(card, variant), files, used) for form, variant in variants.items()}
+    own = QuotePredictor(bundle, used)
+    joined, max_shift = fit_weights(_serve(cross_parts(dataset, VALIDATION, MOST_ROWS), predictors[Form.INT8], own))
+    on_stage("measuring on the test part")
+    found = _serve(test, predictors[Form.INT8], own)
+    loss = _quantization_loss(test, found, predictors[Form.FLOAT32])
+    if not loss["int8.mean_difference"] <= MAX_MEAN_LOSS:
+        raise BundleError(
+            f"cross-asset int8 lies {loss['int8.mean_difference']:.3g} sigma from float32 in the mean, its bound is "
+            f"{MAX_MEAN_LOSS:g}: not built"
+        )
+    metrics = cross_metrics(found, fit_ridge(cross_parts(dataset, TRAIN, MOST_ROWS)), bundle.card.fair_weights, joined)
+    complete = msgspec.structs.replace(
+        card, fair_weights=joined, max_shift=max_shift, metrics=metrics, quantization_loss=loss
+    )
+    return complete, {**files, WINDOW_FILE: export_cross_window(weights, WINDOW_STEPS)}
+
+
+def _only(card: CrossAssetCard, variant: CrossAssetVariant) -> CrossAssetCard:
+    return msgspec.structs.replace(card, variants=(variant,), preference={})
+
+
+def _serve(parts: Sequence[CrossPart], cross: CrossAssetPredictor, own: QuotePredictor) -> list[CrossServed]:
+    return [
+        served(each, serve_own(own, np.asarray(each.part.session.market[each.part.span])), serve_cross(cross, each.rows))
+        for each in parts
+    ]
+
+
+def _quantization_loss(
+    test: Sequence[CrossPart], found: Sequence[CrossServed], float32: CrossAssetPredictor
+) -> dict[str, float]:
+    """Over the rows that count: |int8 - float32|, mean and largest, and the IC that int8 loses, mean and worst series."""
+    differences, references = [], {}
+    for each, rows in zip(test, found, strict=True):
+        reference = served(each, np.zeros(len(each.rows)), serve_cross(float32, each.rows))
+        differences.append(np.abs(reference.candidates[:, CROSS] - rows.candidates[:, CROSS]))
+        references[id(rows)] = reference.candidates[:, CROSS]
+    lost = []
+    for parts in by_series(found).values():
+        move = np.concatenate([each.move for each in parts])
+        said = np.concatenate([each.candidates[:, CROSS] for each in parts])
+        lost.append(ic(np.concatenate([references[id(each)] for each in parts]), move) - ic(said, move))
+    difference = np.concatenate(differences)
+    values = {
+        "int8.mean_difference": float(difference.mean()),
+        "int8.largest_difference": float(difference.max()),
+        "int8.ic_loss": float(np.mean(lost)),
+        "int8.ic_loss_of_worst": max(lost),
+    }
+    return {name: float(f"{value:.3g}") for name, value in values.items()}
+
+
+def _golden_inputs(test: Sequence[CrossPart]) -> Array:
+    """Runs of test rows of several series; in the last one the references are stale."""
+    parts = [each for each in test if len(each.rows) >= GOLDEN_STEPS]
+    sequences = []
+    for number in range(GOLDEN_SEQUENCES):
+        rows = parts[number * len(parts) // GOLDEN_SEQUENCES].rows
+        start = (len(rows) - GOLDEN_STEPS) // 2
+        chosen = rows[start : start + GOLDEN_STEPS].copy()
+        if number == GOLDEN_SEQUENCES - 1:
+            chosen[:, 1:] = 0.0
+        sequences.append(chosen)
+    return np.stack(sequences)
