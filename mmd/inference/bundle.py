@@ -71,19 +71,18 @@ def load_bundle(folder: Path, *, feature_schema_hash: str | None) -> Bundle:
         card=card,
         golden=golden,
         models=models,
-        companion_files=_files_of("companion networks", card.companion and companion_files(card.companion), contents, card_path),
-        cross_asset_files=_files_of(
-            "the cross-asset network", card.cross_asset and cross_asset_files(card.cross_asset), contents, card_path
-        ),
+        companion_files=_listed(companion_files(card.companion) if card.companion else (), contents, card_path),
+        cross_asset_files=_listed(cross_asset_files(card.cross_asset) if card.cross_asset else (), contents, card_path),
         digest=hashlib.sha256(card_data).hexdigest(),
     )
 
 
-def _files_of(whose: str, wanted: tuple[str, ...] | None, contents: Mapping[str, bytes], card_path: Path) -> dict[str, bytes]:
-    missing = [file for file in wanted or () if file not in contents]
+def _listed(wanted: tuple[str, ...], contents: Mapping[str, bytes], card_path: Path) -> dict[str, bytes]:
+    """Those files of a network beside the quote network."""
+    missing = [file for file in wanted if file not in contents]
     if missing:
-        raise BundleError(f"{card_path}: {whose} name {', '.join(missing)}, whose hash is not among `files`")
-    return {file: contents[file] for file in wanted or ()}
+        raise BundleError(f"{card_path}: a network beside the quote network names {', '.join(missing)}, not among `files`")
+    return {file: contents[file] for file in wanted}
 
 
 def attach_companion(folder: Path, companion: CompanionCard, files: Mapping[str, bytes]) -> Bundle:
@@ -160,8 +159,13 @@ def write_bundle(
 
 
 def content_digest(card: Card) -> str:
-    """SHA-256 over everything that decides what the networks say, and nothing that promotion changes: what evidence is about."""
-    return hashlib.sha256(encode_card(msgspec.structs.replace(card, stage="none", evidence=()))).hexdigest()
+    """SHA-256 over everything that decides what the networks say: what evidence is about, and what the same training gives again.
+
+    Promotion does not change it, nor when the bundle was made and the version named after that.
+    """
+    return hashlib.sha256(
+        encode_card(msgspec.structs.replace(card, stage="none", evidence=(), created_utc="", version=""))
+    ).hexdigest()
 
 
 def weighed(bundle: Bundle, weights: HeadWeights) -> Bundle:

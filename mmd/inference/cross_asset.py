@@ -52,11 +52,12 @@ class CrossAssetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     slow_seconds: float
     """Half-life of `move_slow` and of freshness."""
     stale_seconds: float
-    fair_weights: dict[str, float]
-    """Weights of E (`microprice`, `price_head`, `cross_asset`) where its word may be used; those of the card stand where it may
-    not. `cross_asset` is 0 where it adds nothing on the validation part."""
+    base_scale: float
+    """Where its word may be used, E = base_scale x (E of the other networks) + weight x its move; else E is that of the others."""
+    weight: float
+    """0 where it adds nothing on the validation part."""
     max_shift: float
-    """Bound of |E| in sigma over H with these weights."""
+    """Bound of |E| in sigma over H where its word is used."""
     metrics: dict[str, dict[str, float]] = {}
     """Series to measure to value, on the part that fitted nothing; baselines beside."""
     quantization_loss: dict[str, float] = {}
@@ -64,7 +65,7 @@ class CrossAssetCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     def __post_init__(self) -> None:
         """Raises ValueError where fields contradict each other."""
-        weights = {"max_shift": self.max_shift, **self.fair_weights}
+        weights = {"max_shift": self.max_shift, "base_scale": self.base_scale, "weight": self.weight}
         wrong = [name for name, value in weights.items() if not (value >= 0 and isfinite(value))]
         if wrong:
             raise ValueError(f"cross-asset {', '.join(wrong)}: must be finite and not negative")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="train", help="Train networks and write bundles.", add_completion=False, pretty_exceptions_enable=False)
 
-NETWORKS = ("quote", "companion", "all")
+NETWORKS = ("quote", "companion", "cross-asset", "all")
+CROSS_EPOCHS = 10
+"""Of the cross-asset network at most."""
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 
 NetworkArgument = Annotated[
-    str, typer.Argument(help="quote; companion (order flow, adverse selection and risk, into the bundle at --out); or all.")
+    str,
+    typer.Argument(
+        help="quote; companion (order flow, adverse selection and risk, into the bundle at --out); cross-asset (likewise into it; "
+        "needs data of several instruments of the same time); or all."
+    ),
 ]
 DataOption = Annotated[
     list[str],
@@ -92,6 +99,7 @@ def train(
       mmd train quote --data ../shared/data --out models/quote-v2 --architecture compact --teacher-share 0.7
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
       mmd train quote --data sim:1-6,0.5 --out models/quote-v2 --resume
+      mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v2
 
     \b
     Exit codes: 0 written, 1 could not be read, trained or built, 2 usage.
@@ -101,6 +109,8 @@ def train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from mmd.learning.architecture import ARCHITECTURES
     from mmd.learning.batches import WalkSizes
+    from mmd.learning.companion_command import companion_summary, cross_asset_summary, run_companion, run_cross_asset
+    from mmd.learning.cross_asset_rows import received_together
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
 
@@ -113,8 +123,17 @@ def train(
     dataset = _dataset_or_exit(data, labels, most_rows)
     if network in ("quote", "all"):
         typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes)))
+    work = _work_dir(work_dir, out)
     if network in ("companion", "all"):
-        typer.echo(companion_summary(_run_companion(dataset, out, seed)))
+        _beside("companion", lambda: run_companion(dataset, out, work, seed=seed, resume=resume), companion_summary)
+    if network == "all" and not received_together(dataset.histories):
+        typer.echo("cross-asset: left out, since no two series of the data were received together", err=True)
+    elif network in ("cross-asset", "all"):
+        _beside(
+            "cross-asset",
+            lambda: run_cross_asset(dataset, out, work, epochs=min(epochs, CROSS_EPOCHS), seed=seed, resume=resume),
+            cross_asset_summary,
+        )
 
 
 def _dataset_or_exit(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:
@@ -129,41 +148,15 @@ def _dataset_or_exit(data: list[str], labels: LabelSettings, most_rows: int) -> 
     raise AssertionError("unreachable")
 
 
-def _run_companion(dataset: Dataset, out: Path, seed: int) -> Bundle:
-    from mmd.inference.bundle import attach_companion
+def _beside(network: str, make: Callable[[], Bundle], told: Callable[[Bundle], str]) -> None:
+    """Trains a network into a bundle that is there, and says what it is worth."""
     from mmd.inference.errors import BundleError
-    from mmd.learning.companion_building import build_companion
-    from mmd.learning.companion_labels import CompanionLabelSettings
-    from mmd.learning.companion_training import CompanionSettings, train_companion
-    from mmd.learning.progress import RowBar
+    from mmd.learning.checkpoint import CheckpointError
 
-    labels = CompanionLabelSettings()
     try:
-        with RowBar("companion networks") as bar:
-            weights = train_companion(dataset, labels, CompanionSettings(seed=seed), bar.on_stage)
-            bar.on_stage("converting, and measuring on the test part")
-            companion, files = build_companion(weights, dataset, labels)
-        return attach_companion(out, companion, files)
-    except (BundleError, ValueError, OSError) as error:
-        _fail(str(error), EXIT_ERROR)
-    raise AssertionError("unreachable")
-
-
-def companion_summary(bundle: Bundle) -> str:
-    """Each head against its baselines by series."""
-    from mmd.learning.companion_evaluation import HEADLINES
-
-    companion = bundle.card.companion
-    if companion is None:
-        return f"{bundle.folder}: no companion networks"
-    lines = [f"{bundle.folder}: companion networks, measured on the untouched last part of each series:"]
-    for series, measures in companion.metrics.items():
-        for own, baselines in HEADLINES.values():
-            if own in measures:
-                others = ", ".join(f"{name.rsplit('_', 1)[1]} {measures[name]:.3f}" for name in baselines if name in measures)
-                lines.append(f"  {series:36s} {own} {measures[own]:.3f} ({others})")
-    lines.append("  useful: " + ", ".join(f"{head} {'yes' if used else 'no'}" for head, used in companion.useful.items()))
-    return "\n".join(lines)
+        typer.echo(told(make()))
+    except (BundleError, CheckpointError, ValueError, OSError) as error:
+        _fail(f"{network}: {error}", EXIT_ERROR)
 
 
 def _run(
@@ -177,11 +170,12 @@ def _run(
 ) -> Bundle:
     from mmd.inference.errors import BundleError
     from mmd.learning.building import build_bundle
+    from mmd.learning.checkpoint import CheckpointError
     from mmd.learning.errors import SourceError
     from mmd.learning.progress import Bar
-    from mmd.learning.training import CURVE_FILE, CheckpointError, train
+    from mmd.learning.training import CURVE_FILE, train
 
-    work = work_dir if work_dir is not None else Path("state/training") / out.name
+    work = _work_dir(work_dir, out)
     try:
         typer.echo(f"{dataset.rows('train')} rows to train on, checkpoint in {work}", err=True)
         deadline = time.monotonic() + 60.0 * minutes if minutes else float("inf")
@@ -206,6 +200,10 @@ def _run(
     except (SourceError, CheckpointError, BundleError, ValueError, OSError) as error:
         _fail(str(error), EXIT_ERROR)
     raise AssertionError("unreachable")
+
+
+def _work_dir(stated: Path | None, out: Path) -> Path:
+    return stated if stated is not None else Path("state/training") / out.name
 
 
 def _dataset(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import NORMALISED_LIMIT, Array, Dense, Lstm
 from mmd.learning.batches import MARKET_SIGNS, Walk, WalkSizes, series_weights
+from mmd.learning.checkpoint import arrays_of, assign, load_checkpoint, save_checkpoint
 from mmd.learning.companion_labels import CompanionLabelSettings, fill_labels, loss_moves, places
 from mmd.learning.dataset import TRAIN, Dataset, Part
 from mmd.learning.labels import LabelSettings
+from mmd.learning.reproducible import begin
 from mmd.learning.sessions import Floats, Rows
 from mmd.market.companion_inputs import (
     ADVERSE_NAMES,
@@ -74,16 +78,57 @@ def adverse_rows(market: Array, side: Any) -> Array:
     return np.concatenate([signed, market[:, columns(ADVERSE_NAMES[len(ADVERSE_SIGNED_NAMES) :])]], axis=1)
 
 
+class _Progress(msgspec.Struct):
+    epochs: int = 0
+    sums: list[float] = msgspec.field(default_factory=lambda: [0.0] * 3)
+    """Of the order flow: weights of rises, of moves, of rows."""
+
+
+class _Stages:
+    """Where each of the networks is in its training: a checkpoint after every epoch, from which it may go on."""
+
+    def __init__(self, work_dir: Path | None, fingerprint: str, resume: bool, on_stage: Callable[[str], None]) -> None:
+        self._work_dir, self._fingerprint, self._resume = work_dir, fingerprint, resume
+        self.on_stage = on_stage
+
+    def begun(self, stage: str, variables: Sequence[Any]) -> _Progress:
+        """How far a network is; its variables are as they were then."""
+        if self._work_dir is None or not self._resume:
+            return _Progress()
+        found = load_checkpoint(self._file(stage), self._fingerprint, _Progress)
+        if found is None:
+            return _Progress()
+        progress, groups = found
+        assign(variables, groups["variables"])
+        return progress
+
+    def epoch_done(self, stage: str, progress: _Progress, variables: Sequence[Any]) -> None:
+        """Another pass is over."""
+        progress.epochs += 1
+        if self._work_dir is not None:
+            save_checkpoint(self._file(stage), self._fingerprint, progress, {"variables": arrays_of(variables)})
+
+    def _file(self, stage: str) -> Path:
+        assert self._work_dir is not None
+        return self._work_dir / f"companion_{stage.replace(' ', '_')}.npz"
+
+
 def train_companion(
     dataset: Dataset,
     labels: CompanionLabelSettings,
     settings: CompanionSettings,
     on_stage: Callable[[str], None] = lambda text: None,
+    *,
+    work_dir: Path | None = None,
+    resume: bool = False,
 ) -> CompanionWeights:
-    """All three. Raises `ValueError` where the training part has no trades at a touch."""
-    import keras
+    """All three. With `resume` each goes on from its checkpoint in `work_dir`, if there is one, to the same end.
 
-    keras.utils.set_random_seed(settings.seed)
+    Raises `ValueError` where the training part has no trades at a touch, `CheckpointError` for another training's checkpoint.
+    """
+    begin(settings.seed)
+    text = f"companion {dataset.sha256} {labels.model_dump_json()} {settings.model_dump_json()}"
+    stages = _Stages(work_dir, text, resume, on_stage)
     parts = dataset.parts[TRAIN]
     stride = max(1, dataset.rows(TRAIN) // MOMENT_ROWS)
     sample = np.concatenate([np.asarray(part.session.market[part.span])[::stride] for part in parts])
@@ -95,12 +140,9 @@ def train_companion(
         return np.asarray(np.clip((rows - mean) / std, -NORMALISED_LIMIT, NORMALISED_LIMIT), dtype=np.float32)
 
     balance: dict[str, float] = {}
-    on_stage("adverse selection")
-    adverse = _adverse(parts, dataset.label_settings, labels, settings, normalise, balance)
-    on_stage("risk")
-    risk = _risk(parts, dataset.label_settings, labels, settings, normalise)
-    on_stage("order flow")
-    flow_1, flow_2, dense = _flow(dataset, settings, mean, std, balance)
+    adverse = _adverse(parts, dataset.label_settings, labels, settings, normalise, balance, stages)
+    risk = _risk(parts, dataset.label_settings, labels, settings, normalise, stages)
+    flow_1, flow_2, dense = _flow(dataset, settings, mean, std, balance, stages)
     return CompanionWeights(mean, std, flow_1, flow_2, dense, adverse, risk, balance)
 
 
@@ -114,6 +156,7 @@ def _adverse(
     settings: CompanionSettings,
     normalise: Callable[[Rows], Rows],
     balance: dict[str, float],
+    stages: _Stages,
 ) -> tuple[Dense, ...]:
     rows, happened, weights = [], [], []
     shares = series_weights(parts)
@@ -129,7 +172,7 @@ def _adverse(
         raise ValueError("the training part has no trades at a touch: adverse selection cannot be learnt from it")
     balance["p_adverse.ones"] = float(np.average(y, weights=w))
     balance["p_adverse.rows"] = float(len(y))
-    return _fit_rows(x, y, w / w.mean(), ADVERSE_UNITS, settings, settings.seed + 1)
+    return _fit_rows("adverse selection", x, y, w / w.mean(), ADVERSE_UNITS, settings, settings.seed + 1, stages)
 
 
 def _risk(
@@ -138,6 +181,7 @@ def _risk(
     labels: CompanionLabelSettings,
     settings: CompanionSettings,
     normalise: Callable[[Rows], Rows],
+    stages: _Stages,
 ) -> tuple[Dense, ...]:
     scale = np.sqrt(labels.risk_window_seconds / label_settings.horizon_seconds)
     rows, moves, weights = [], [], []
@@ -156,7 +200,7 @@ def _risk(
     signals = np.stack([rng.uniform(-1.0, 1.0, len(x)), rng.uniform(0.0, 1.0, len(x))], axis=1) * spoken
     y = y + (1.0 - y) * signal_effect(signals)
     given = np.concatenate([x, signals], axis=1).astype(np.float32)
-    return _fit_rows(given, y.astype(np.float32), w / w.mean(), RISK_UNITS, settings, settings.seed + 2)
+    return _fit_rows("risk", given, y.astype(np.float32), w / w.mean(), RISK_UNITS, settings, settings.seed + 2, stages)
 
 
 def signal_effect(signals: Floats) -> Floats:
@@ -164,7 +208,9 @@ def signal_effect(signals: Floats) -> Floats:
     return np.asarray(SIGNAL_EFFECT * np.maximum(np.maximum(-signals[:, 0], 0.0), signals[:, 1]))
 
 
-def _fit_rows(x: Array, y: Array, w: Array, units: tuple[int, ...], settings: CompanionSettings, seed: int) -> tuple[Dense, ...]:
+def _fit_rows(
+    stage: str, x: Array, y: Array, w: Array, units: tuple[int, ...], settings: CompanionSettings, seed: int, stages: _Stages
+) -> tuple[Dense, ...]:
     """A chain of relu layers and one sigmoid; for a target within [0, 1] cross-entropy is least at its mean."""
     import keras
     import tensorflow as tf
@@ -187,15 +233,19 @@ def _fit_rows(x: Array, y: Array, w: Array, units: tuple[int, ...], settings: Co
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, network.trainable_variables), 1.0)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
 
-    rng = np.random.default_rng(seed)
+    # Dropout's place in its random sequence is among the network's variables.
+    variables = [*network.trainable_variables, *network.non_trainable_variables, *optimizer.variables]
+    progress = stages.begun(stage, variables)
     batches = max(1, len(x) // BATCH_ROWS)
-    for epoch in range(settings.row_epochs):
-        order = rng.permutation(len(x))
+    for epoch in range(progress.epochs, settings.row_epochs):
+        stages.on_stage(f"{stage}, epoch {epoch + 1} of {settings.row_epochs}")
+        order = np.random.default_rng([seed, epoch]).permutation(len(x))
         for number in range(batches):
             index = order[number * BATCH_ROWS : (number + 1) * BATCH_ROWS]
-            progress = (epoch * batches + number) / (settings.row_epochs * batches)
-            optimizer.learning_rate = settings.learning_rate * 0.5 * (1.0 + np.cos(np.pi * progress))
+            passed = (epoch * batches + number) / (settings.row_epochs * batches)
+            optimizer.learning_rate = settings.learning_rate * 0.5 * (1.0 + np.cos(np.pi * passed))
             learn(x[index], y[index], w[index].astype(np.float32))
+        stages.epoch_done(stage, progress, variables)
     return tuple(Dense(*(np.asarray(array, dtype=np.float32) for array in layer.get_weights())) for layer in chain)
 
 
@@ -203,7 +253,7 @@ def _fit_rows(x: Array, y: Array, w: Array, units: tuple[int, ...], settings: Co
 
 
 def _flow(
-    dataset: Dataset, settings: CompanionSettings, mean: Array, std: Array, balance: dict[str, float]
+    dataset: Dataset, settings: CompanionSettings, mean: Array, std: Array, balance: dict[str, float], stages: _Stages
 ) -> tuple[Lstm, Lstm, tuple[Dense, Dense]]:
     import keras
     import tensorflow as tf
@@ -238,18 +288,23 @@ def _flow(
 
     parts = [replace(part, start=max(part.start, part.stop - settings.flow_rows), teacher=None) for part in dataset.parts[TRAIN]]
     weights = series_weights(parts)
-    sums = np.zeros(3)
-    for epoch in range(settings.flow_epochs):
+    variables = [*network.variables, *optimizer.variables]
+    progress = stages.begun("order flow", variables)
+    sums = np.array(progress.sums)
+    for epoch in range(progress.epochs, settings.flow_epochs):
+        stages.on_stage(f"order flow, epoch {epoch + 1} of {settings.flow_epochs}")
         walk = Walk(
             parts, dataset.label_settings, settings.walk, seed=settings.seed * 1_000 + epoch, shuffle=True, series_weights=weights
         )
         carried: Any = [np.zeros((settings.walk.lanes, width), dtype=np.float32) for width in widths]
         for number, chunk in enumerate(walk):
-            progress = (epoch + number / len(walk)) / settings.flow_epochs
-            optimizer.learning_rate = settings.learning_rate * 0.5 * (1.0 + np.cos(np.pi * progress))
+            passed = (epoch + number / len(walk)) / settings.flow_epochs
+            optimizer.learning_rate = settings.learning_rate * 0.5 * (1.0 + np.cos(np.pi * passed))
             rows = np.clip((chunk.market[..., chosen] - mean[chosen]) / std[chosen], -NORMALISED_LIMIT, NORMALISED_LIMIT)
             carried, counted = learn(rows, chunk.targets[..., 0], chunk.weights[..., 0], [state * chunk.keep for state in carried])
             sums += counted.numpy()
+        progress.sums = sums.tolist()
+        stages.epoch_done("order flow", progress, variables)
     balance["p_up.ones"] = float(sums[0] / max(sums[1], 1.0))
     balance["p_up.rows_with_a_move"] = float(sums[1] / max(sums[2], 1.0))
 

@@ -11,21 +11,19 @@ from mmd.inference.bundle import Bundle
 from mmd.inference.cross_asset import CrossAssetCard, CrossAssetPredictor, CrossAssetVariant, golden_files, replay_cross_asset
 from mmd.inference.errors import BundleError
 from mmd.inference.golden import deviation
-from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import LITERT, TFLITE, Array, Runtime, load_runtime
 from mmd.learning.cross_asset_evaluation import (
-    CROSS,
     CrossServed,
-    by_series,
+    OwnNetworks,
     cross_metrics,
     fit_ridge,
     fit_weights,
     serve_cross,
-    serve_own,
     served,
 )
 from mmd.learning.cross_asset_export import export_cross_step, export_cross_window
 from mmd.learning.cross_asset_network import CrossWeights
+from mmd.learning.cross_asset_rows import with_reference
 from mmd.learning.cross_asset_training import CrossPart, cross_parts
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset
 from mmd.learning.evaluation import ic
@@ -67,12 +65,10 @@ def build_cross_asset(
     inputs = _golden_inputs(test)
     answers = {form: replay_cross_asset(used.load(graph), inputs) for form, graph in graphs.items()}
     losses = {form: deviation(answers[form], answers[Form.FLOAT32]) for form in FILES}
-    for form, loss in losses.items():
-        if loss > MAX_LOSS:
-            raise BundleError(f"cross-asset {form.value} lies {loss:.3g} sigma from float32, its bound is {MAX_LOSS:g}: not built")
-    variants = {
-        form: CrossAssetVariant(form.value, FILES[form], TOLERANCES[form], float(f"{losses[form]:.3g}")) for form in FILES
-    }
+    for form, miss in losses.items():
+        if miss > MAX_LOSS:
+            raise BundleError(f"cross-asset {form.value} lies {miss:.3g} sigma from float32, its bound is {MAX_LOSS:g}: not built")
+    variants = {form: CrossAssetVariant(form.value, FILES[form], TOLERANCES[form], float(f"{losses[form]:.3g}")) for form in FILES}
     card = CrossAssetCard(
         variants=tuple(variants.values()),
         preference={LITERT: (Form.INT8.value, Form.FLOAT32.value), TFLITE: (Form.FLOAT32.value,)},
@@ -82,7 +78,8 @@ def build_cross_asset(
         names=ASSET_NAMES,
         slow_seconds=SLOW_SECONDS,
         stale_seconds=STALE_SECONDS,
-        fair_weights={},
+        base_scale=1.0,
+        weight=0.0,
         max_shift=bundle.card.max_shift,
         data_manifest={"sha256": dataset.sha256, **dataset.described},
     )
@@ -90,19 +87,24 @@ def build_cross_asset(
     files |= golden_files(inputs, {form.value: answer for form, answer in answers.items()})
     on_stage("fitting its weight on the validation part")
     predictors = {form: CrossAssetPredictor(_only(card, variant), files, used) for form, variant in variants.items()}
-    own = QuotePredictor(bundle, used)
-    joined, max_shift = fit_weights(_serve(cross_parts(dataset, VALIDATION, MOST_ROWS), predictors[Form.INT8], own))
+    own = OwnNetworks.of(bundle, used)
+    fit = fit_weights(_serve(cross_parts(dataset, VALIDATION, MOST_ROWS), predictors[Form.INT8], own))
     on_stage("measuring on the test part")
     found = _serve(test, predictors[Form.INT8], own)
-    loss = _quantization_loss(test, found, predictors[Form.FLOAT32])
+    loss = _quantization_loss(test, predictors[Form.INT8], predictors[Form.FLOAT32])
     if not loss["int8.mean_difference"] <= MAX_MEAN_LOSS:
         raise BundleError(
             f"cross-asset int8 lies {loss['int8.mean_difference']:.3g} sigma from float32 in the mean, its bound is "
             f"{MAX_MEAN_LOSS:g}: not built"
         )
-    metrics = cross_metrics(found, fit_ridge(cross_parts(dataset, TRAIN, MOST_ROWS)), bundle.card.fair_weights, joined)
+    metrics = cross_metrics(found, fit_ridge(cross_parts(dataset, TRAIN, MOST_ROWS)), fit)
     complete = msgspec.structs.replace(
-        card, fair_weights=joined, max_shift=max_shift, metrics=metrics, quantization_loss=loss
+        card,
+        base_scale=fit.base_scale,
+        weight=fit.weight,
+        max_shift=fit.max_shift,
+        metrics=metrics,
+        quantization_loss=loss,
     )
     return complete, {**files, WINDOW_FILE: export_cross_window(weights, WINDOW_STEPS)}
 
@@ -111,27 +113,20 @@ def _only(card: CrossAssetCard, variant: CrossAssetVariant) -> CrossAssetCard:
     return msgspec.structs.replace(card, variants=(variant,), preference={})
 
 
-def _serve(parts: Sequence[CrossPart], cross: CrossAssetPredictor, own: QuotePredictor) -> list[CrossServed]:
-    return [
-        served(each, serve_own(own, np.asarray(each.part.session.market[each.part.span])), serve_cross(cross, each.rows))
-        for each in parts
-    ]
+def _serve(parts: Sequence[CrossPart], cross: CrossAssetPredictor, own: OwnNetworks) -> list[CrossServed]:
+    return [served(each, own, serve_cross(cross, each.rows)) for each in parts]
 
 
-def _quantization_loss(
-    test: Sequence[CrossPart], found: Sequence[CrossServed], float32: CrossAssetPredictor
-) -> dict[str, float]:
-    """Over the rows that count: |int8 - float32|, mean and largest, and the IC that int8 loses, mean and worst series."""
-    differences, references = [], {}
-    for each, rows in zip(test, found, strict=True):
-        reference = served(each, np.zeros(len(each.rows)), serve_cross(float32, each.rows))
-        differences.append(np.abs(reference.candidates[:, CROSS] - rows.candidates[:, CROSS]))
-        references[id(rows)] = reference.candidates[:, CROSS]
-    lost = []
-    for parts in by_series(found).values():
-        move = np.concatenate([each.move for each in parts])
-        said = np.concatenate([each.candidates[:, CROSS] for each in parts])
-        lost.append(ic(np.concatenate([references[id(each)] for each in parts]), move) - ic(said, move))
+def _quantization_loss(test: Sequence[CrossPart], int8: CrossAssetPredictor, float32: CrossAssetPredictor) -> dict[str, float]:
+    """Over the rows that count: |int8 - float32|, mean and largest, and the IC that int8 loses, mean and worst part."""
+    differences, lost = [], []
+    for each in test:
+        counts = (each.part.labels.price_weight[each.part.span] > 0) & with_reference(each.rows)
+        said, reference = (serve_cross(predictor, each.rows) for predictor in (int8, float32))
+        counts &= np.isfinite(reference)
+        move = each.part.labels.price_change[each.part.span][counts].astype(np.float64)
+        differences.append(np.abs(said - reference)[counts])
+        lost.append(ic(reference[counts], move) - ic(said[counts], move))
     difference = np.concatenate(differences)
     values = {
         "int8.mean_difference": float(difference.mean()),

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmd.inference.bundle import Bundle
+from mmd.inference.companion import Companion
 from mmd.inference.cross_asset import CrossAssetPredictor
 from mmd.inference.predictor import QuotePredictor
+from mmd.inference.runtime import Runtime
 from mmd.learning.baselines import RIDGE_PENALTY
 from mmd.learning.cross_asset_rows import FRESHNESS, with_reference
 from mmd.learning.cross_asset_training import CrossPart
@@ -22,10 +25,8 @@ from mmd.learning.measures import block_draws, blocks
 from mmd.learning.sessions import Floats, Integers, Rows
 from mmd.market.reference import ASSET_NAMES
 
-CANDIDATES = ("microprice", "price_head", "cross_asset")
-CROSS = CANDIDATES.index("cross_asset")
-BASELINES = ("price_head", "leader", "ridge")
-"""The own network alone, the references' fading move, and a ridge on the own features and the pooled references."""
+BASE, CROSS = 0, 1
+CANDIDATES = 2
 RIDGE_ROWS = 200_000
 SHIFT_BOUNDS = (0.1, 5.0)
 
@@ -36,7 +37,10 @@ class CrossServed:
 
     series: str
     candidates: Floats
-    """[n, 3] in the order of CANDIDATES, sigma over H."""
+    """[n, 2] sigma over H: E as the bundle makes it without the cross-asset network, and the network."""
+    own: Floats
+    """The quote network's price head, sigma over H."""
+    microprice: Floats
     leader: Floats
     inputs: Rows
     """[n, 30] own features and pooled references."""
@@ -62,18 +66,42 @@ def serve_cross(predictor: CrossAssetPredictor, rows: Rows) -> Floats:
     return said
 
 
-def serve_own(predictor: QuotePredictor, market: Rows) -> Floats:
-    """[n] the price head at flat inventory, from zero state; NaN while it is warmed."""
-    predictor.reset()
-    predictor.inventory[:] = 0.0
-    said = np.full(len(market), np.nan)
-    for index, row in enumerate(market):
-        predictor.market[:] = row
-        predictor.step()
-        if predictor.warm_enough:
-            said[index] = predictor.price_change
-    predictor.reset()
-    return said
+@dataclass(frozen=True)
+class OwnNetworks:
+    """What makes E without other assets: quote network and, where it weighs, order flow."""
+
+    quote: QuotePredictor
+    companion: Companion | None
+    weights: Mapping[str, float]
+
+    @classmethod
+    def of(cls, bundle: Bundle, runtime: Runtime) -> OwnNetworks:
+        """Of a bundle, as it serves."""
+        card = bundle.card
+        flow = card.fair_weights.get("order_flow", 0.0) > 0 and card.companion is not None
+        companion = Companion(card.companion, bundle.companion_files, runtime) if flow and card.companion else None
+        return cls(QuotePredictor(bundle, runtime), companion, card.fair_weights)
+
+    def serve(self, market: Rows) -> tuple[Floats, Floats]:
+        """[n] the price head at flat inventory, and what the order flow adds to E; NaN while they are warmed."""
+        quote, companion = self.quote, self.companion
+        weight = self.weights.get("order_flow", 0.0)
+        quote.reset()
+        quote.inventory[:] = 0.0
+        if companion is not None:
+            companion.reset()
+        said, flow = np.full(len(market), np.nan), np.zeros(len(market))
+        for index, row in enumerate(market):
+            quote.market[:] = row
+            quote.step()
+            if companion is not None:
+                companion.market[:] = row
+                companion.step()
+                flow[index] = weight * (2.0 * companion.p_up - 1.0)
+            if quote.warm_enough:
+                said[index] = quote.price_change
+        quote.reset()
+        return said, flow
 
 
 def pooled(rows: Rows) -> Rows:
@@ -88,15 +116,20 @@ def inputs_of(each: CrossPart) -> Rows:
     return np.concatenate([market, pooled(each.rows)], axis=1)
 
 
-def served(each: CrossPart, own: Floats, cross: Floats) -> CrossServed:
-    """`own` and `cross` say of every row of the part."""
+def served(each: CrossPart, networks: OwnNetworks, cross: Floats) -> CrossServed:
+    """`cross` says of every row of the part."""
     part, span = each.part, each.part.span
     session, labels = part.session, part.labels
+    own, flow = networks.serve(np.asarray(session.market[span]))
     counts = (labels.price_weight[span] > 0) & with_reference(each.rows) & np.isfinite(own) & np.isfinite(cross)
     microprice = session.microprice_ticks[span] / session.sigma_ticks[span]
+    weights = networks.weights
+    base = weights.get("microprice", 0.0) * microprice + weights.get("price_head", 0.0) * own + flow
     return CrossServed(
         series=session.series,
-        candidates=np.stack([microprice, own, cross], axis=1)[counts],
+        candidates=np.stack([base, cross], axis=1)[counts],
+        own=own[counts],
+        microprice=microprice[counts],
         leader=pooled(each.rows)[counts, ASSET_NAMES.index("move_slow")].astype(np.float64),
         inputs=inputs_of(each)[counts],
         move=labels.price_change[span][counts].astype(np.float64),
@@ -116,39 +149,43 @@ def by_series(found: Sequence[CrossServed]) -> dict[str, list[CrossServed]]:
 # ---- the weight in E
 
 
-def fit_weights(found: Sequence[CrossServed]) -> tuple[dict[str, float], float]:
-    """Weights of E and the bound of |E|, from the validation part.
+@dataclass(frozen=True)
+class CrossFit:
+    """E = `base_scale` x (E without the network) + `weight` x network, in sigma over H, bounded by `max_shift`."""
 
-    The cross-asset network takes part only if, with weights fitted on the one half of the rows of each series, E has a higher IC on
-    the other half with it than without it, as the mean over both halves and the series.
+    base_scale: float
+    weight: float
+    max_shift: float
+
+
+def fit_weights(found: Sequence[CrossServed]) -> CrossFit:
+    """Non-negative ridge of moves on E and the network, from the validation part; each series has the same say.
+
+    The network takes part only if, with weights fitted on the one half of the rows of each series, E has a higher IC on the other
+    half with it than without it, as the mean over both halves and the series.
     """
     groups = by_series(found)
     candidates = {series: np.concatenate([each.candidates for each in parts]) for series, parts in groups.items()}
     moves = {series: np.concatenate([each.move for each in parts]) for series, parts in groups.items()}
-    if not groups:
-        return dict.fromkeys(CANDIDATES, 0.0), SHIFT_BOUNDS[0]
-    ics = [float(np.mean([ic(candidates[series][:, place], moves[series]) for series in groups])) for place in range(CROSS)]
-    allowed = [place for place, baseline in ((0, 0.0), (1, max(ics[0], 0.0))) if ics[place] > baseline]
-    if gain_on_other_half(candidates, moves, allowed) > 0:
-        allowed = [*allowed, CROSS]
-    weights = _solve(candidates, moves, allowed)
+    if not groups or not gain_on_other_half(candidates, moves) > 0:
+        return CrossFit(1.0, 0.0, SHIFT_BOUNDS[1])
+    weights = _solve(candidates, moves)
+    if not weights[CROSS] > 0:
+        return CrossFit(1.0, 0.0, SHIFT_BOUNDS[1])
     sizes = np.concatenate([np.abs(each @ weights) for each in candidates.values()])
     shift = float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), *SHIFT_BOUNDS))
-    return {name: round(float(weight), 6) for name, weight in zip(CANDIDATES, weights, strict=True)}, round(shift, 4)
+    return CrossFit(round(float(weights[BASE]), 6), round(float(weights[CROSS]), 6), round(shift, 4))
 
 
-def gain_on_other_half(candidates: Mapping[str, Floats], moves: Mapping[str, Floats], base: Sequence[int]) -> float:
-    """Mean IC that the cross-asset network adds to E where its weight was not fitted."""
+def gain_on_other_half(candidates: Mapping[str, Floats], moves: Mapping[str, Floats]) -> float:
+    """Mean IC that the network adds to E where its weight was not fitted."""
     gains = []
     for half in (0, 1):
         fits, judges = ({series: _half(len(moves[series]), half ^ other) for series in moves} for other in (0, 1))
-        without, joined = (
-            _solve({s: candidates[s][fits[s]] for s in moves}, {s: moves[s][fits[s]] for s in moves}, allowed)
-            for allowed in (base, [*base, CROSS])
-        )
+        joined = _solve({s: candidates[s][fits[s]] for s in moves}, {s: moves[s][fits[s]] for s in moves})
         for series, rows in judges.items():
             move = moves[series][rows]
-            gains.append(ic(candidates[series][rows] @ joined, move) - ic(candidates[series][rows] @ without, move))
+            gains.append(ic(candidates[series][rows] @ joined, move) - ic(candidates[series][rows][:, BASE], move))
     return float(np.mean(gains)) if gains else 0.0
 
 
@@ -156,15 +193,15 @@ def _half(count: int, half: int) -> slice:
     return slice(0, count // 2) if half == 0 else slice(count // 2, count)
 
 
-def _solve(candidates: Mapping[str, Floats], moves: Mapping[str, Floats], allowed: Sequence[int]) -> Floats:
+def _solve(candidates: Mapping[str, Floats], moves: Mapping[str, Floats]) -> Floats:
     """Non-negative ridge; each series has the same say."""
-    gram, target = np.zeros((len(CANDIDATES), len(CANDIDATES))), np.zeros(len(CANDIDATES))
+    gram, target = np.zeros((CANDIDATES, CANDIDATES)), np.zeros(CANDIDATES)
     for series, move in moves.items():
         scale = 1.0 / (max(len(move), 1) * max(float((move**2).mean()) if len(move) else 0.0, 1e-12))
         gram += candidates[series].T @ candidates[series] * scale
         target += candidates[series].T @ move * scale
     gram[np.diag_indices(len(gram))] *= 1.0 + RIDGE
-    return non_negative(gram, target, allowed)
+    return non_negative(gram, target, range(CANDIDATES))
 
 
 # ---- measures
@@ -190,11 +227,9 @@ def fit_ridge(train: Sequence[CrossPart]) -> tuple[Floats, Floats]:
     return np.linalg.solve(gram, x.T @ (y * w)), scale
 
 
-def cross_metrics(
-    found: Sequence[CrossServed], ridge: tuple[Floats, Floats], without: Mapping[str, float], joined: Mapping[str, float]
-) -> dict[str, dict[str, float]]:
+def cross_metrics(found: Sequence[CrossServed], ridge: tuple[Floats, Floats], fit: CrossFit) -> dict[str, dict[str, float]]:
     """Series to measure to value: IC by row and over samples of a quarter of a second, of the network, its baselines, and of E
-    `without` it and `joined` with it; the share of block-bootstrap draws of the samples in which the second has the higher IC.
+    without it and with it; the share of block-bootstrap draws of the samples in which the second has the higher IC.
     """
     coefficients, scale = ridge
     metrics = {}
@@ -205,12 +240,12 @@ def cross_metrics(
         times = np.concatenate([each.time_ns for each in parts])
         said = {
             "cross_asset": candidates[:, CROSS],
-            "price_head": candidates[:, 1],
-            "microprice": candidates[:, 0],
+            "price_head": np.concatenate([each.own for each in parts]),
+            "microprice": np.concatenate([each.microprice for each in parts]),
             "leader": np.concatenate([each.leader for each in parts]),
             "ridge": np.concatenate([each.inputs for each in parts]) / scale @ coefficients,
-            "fair_without": _expected(candidates, without),
-            "fair": _expected(candidates, joined),
+            "fair_without": candidates[:, BASE],
+            "fair": candidates @ np.array([fit.base_scale, fit.weight]),
         }
         values = {"rows": float(len(move)), "rows_sampled": float(sampled.sum())}
         for name, x in said.items():
@@ -222,7 +257,3 @@ def cross_metrics(
         values["fair.better_in_draws"] = float(better.mean())
         metrics[series] = {name: float(f"{value:.5g}") for name, value in values.items()}
     return metrics
-
-
-def _expected(candidates: Floats, weights: Mapping[str, float]) -> Floats:
-    return np.asarray(candidates @ np.array([weights.get(name, 0.0) for name in CANDIDATES]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mmd.learning.sessions import Floats, Integers, Rows, Session
 from mmd.market.reference import (
@@ -113,6 +114,11 @@ def references_of(primary: AssetHistory, group: Sequence[AssetHistory], slots: i
     return found[: slots - 1]
 
 
-def with_reference(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def received_together(histories: Sequence[AssetHistory]) -> bool:
+    """Whether any series has a reference."""
+    return any(references_of(each, histories) for each in histories)
+
+
+def with_reference(rows: Rows) -> npt.NDArray[np.bool_]:
     """[rows] whether any reference was fresh."""
     return np.asarray((rows[:, 1:, FRESHNESS] > 0).any(axis=1))

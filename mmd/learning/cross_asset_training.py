@@ -16,13 +16,15 @@ import msgspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmd.learning.architecture import Array
 from mmd.learning.batches import Walk, WalkSizes, series_weights
 from mmd.learning.checkpoint import arrays_of, assign, load_checkpoint, save_checkpoint
-from mmd.learning.cross_asset_network import MIRRORED_NAMES, Array, CrossNetwork, CrossSizes, CrossWeights
+from mmd.learning.cross_asset_network import MIRRORED_NAMES, CrossNetwork, CrossSizes, CrossWeights
 from mmd.learning.cross_asset_rows import FRESHNESS, SLOTS, AssetHistory, cross_rows, references_of, with_reference
 from mmd.learning.dataset import TRAIN, VALIDATION, Dataset, Part
 from mmd.learning.labels import Labels
-from mmd.learning.sessions import Rows
+from mmd.learning.reproducible import begin
+from mmd.learning.sessions import Rows, Session
 from mmd.market.reference import ASSET_COLUMNS, ASSET_NAMES
 
 CHECKPOINT_FILE = "cross_asset.npz"
@@ -74,18 +76,22 @@ class CrossPart:
         """The same with the rows in the place of the features, from 0 on, as a `Walk` takes it."""
         part, span = self.part, self.part.span
         nothing = np.zeros(0, dtype=np.int64)
-        own = part.session
-        session = replace(
-            own,
+        session = Session(
+            series=part.session.series,
             market=self.rows.reshape(len(self.rows), -1),
-            **{name: getattr(own, name)[span] for name in _ROW_FIELDS},
-            **dict.fromkeys(("trade_row", "trade_price_ticks", "trade_sign", "trade_lots"), nothing),
+            receive_ns=part.session.receive_ns[span],
+            bid_ticks=part.session.bid_ticks[span],
+            bid_lots=part.session.bid_lots[span],
+            ask_ticks=part.session.ask_ticks[span],
+            ask_lots=part.session.ask_lots[span],
+            sigma_ticks=part.session.sigma_ticks[span],
+            trade_row=nothing,
+            trade_price_ticks=nothing,
+            trade_sign=nothing,
+            trade_lots=nothing,
         )
         labels = Labels(**{name: getattr(part.labels, name)[span] for name in Labels.__dataclass_fields__})
         return Part(session, labels, 0, part.rows)
-
-
-_ROW_FIELDS = ("receive_ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "sigma_ticks")
 
 
 def cross_parts(dataset: Dataset, name: str, most_rows: int | None = None) -> list[CrossPart]:
@@ -115,8 +121,8 @@ def moments(parts: Sequence[CrossPart]) -> tuple[Array, Array]:
     """Mean and deviation of the columns over fresh assets. Columns that mirroring turns around have the mean 0 by symmetry."""
     count, total, squares = 0, np.zeros(ASSET_COLUMNS), np.zeros(ASSET_COLUMNS)
     for each in parts:
-        assets = each.rows.reshape(-1, ASSET_COLUMNS)
-        assets = assets[assets[:, FRESHNESS] > 0].astype(np.float64)
+        every = each.rows.reshape(-1, ASSET_COLUMNS)
+        assets = every[every[:, FRESHNESS] > 0].astype(np.float64)
         count, total, squares = count + len(assets), total + assets.sum(axis=0), squares + (assets**2).sum(axis=0)
     mean = np.where(SIGNS[:ASSET_COLUMNS] > 0, total / count, 0.0)
     std = np.sqrt(np.maximum(squares / count - mean * (2.0 * total / count - mean), 0.0))
@@ -164,7 +170,7 @@ class _Trainer:
     ) -> None:
         import keras
 
-        keras.utils.set_random_seed(settings.seed)
+        begin(settings.seed)
         self._labels, self._settings, self._work_dir = dataset.label_settings, settings, work_dir
         self._train, self._validation = [each.walked() for each in train], [each.walked() for each in validation]
         self._weights = series_weights(self._train)
@@ -206,9 +212,7 @@ class _Trainer:
         return record
 
     def _walk(self, parts: Sequence[Part], seed: int, shuffle: bool) -> Walk:
-        return Walk(
-            parts, self._labels, self._settings.walk, seed=seed, shuffle=shuffle, series_weights=self._weights, signs=SIGNS
-        )
+        return Walk(parts, self._labels, self._settings.walk, seed=seed, shuffle=shuffle, series_weights=self._weights, signs=SIGNS)
 
     def _measure(self) -> tuple[float, float]:
         states: Any = self._network.zero_states(self._settings.walk.lanes)
@@ -263,4 +267,4 @@ def _steps(network: CrossNetwork, optimizer: Any) -> tuple[Callable[..., Any], .
         said, carried = network.answer(rows, states)
         return totals(said, move, weight), carried
 
-    return tf.function(learn, reduce_retracing=True), tf.function(look, reduce_retracing=True)
+    return tf.function(learn, autograph=False), tf.function(look, autograph=False)

@@ -86,9 +86,7 @@ def parse_data(text: str) -> list[Source]:
         )
     if is_dataset(place):
         return [ParquetSource(series, file, str(place)) for series, file in dataset_files(place)]
-    files = [
-        ParquetSource(f"{file.book.parent.name} {file.symbol}", file, str(file.book.parent)) for file in find_files(place)
-    ]
+    files = [ParquetSource(f"{file.book.parent.name} {file.symbol}", file, str(file.book.parent)) for file in find_files(place)]
     recordings = sorted({path.parent for path in place.rglob("*.gz")}) if place.is_dir() else []
     found: list[Source] = [source for folder in recordings for source in recorded_sources(folder)]
     found += files

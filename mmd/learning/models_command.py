@@ -221,20 +221,22 @@ def _flat(document: Any, prefix: str = "") -> dict[str, Any]:
 def _serves(result: Any) -> bool:
     if isinstance(result, str):
         return False
+    from mmd.inference.verification import serves
+
     verdicts: tuple[Verdict, ...] = result
-    return all(any(one.serves for one in verdicts if one.runtime == name) for name in {one.runtime for one in verdicts})
+    return serves(verdicts)
 
 
 def _print_verdicts(results: dict[str, Any]) -> None:
     rows = []
     for folder, result in results.items():
         if isinstance(result, str):
-            rows.append([folder, "", "", "refused", result])
+            rows.append([folder, "", "", "", "refused", result])
             continue
         for one in result:
             word = "serves" if one.serves else "not for this runtime" if not one.preferred else "refused"
-            rows.append([folder, f"{one.runtime} {one.version}", one.variant, word, one.problem])
-    _table(("bundle", "runtime", "variant", "verdict", "why"), rows)
+            rows.append([folder, one.network, f"{one.runtime} {one.version}", one.variant, word, one.problem])
+    _table(("bundle", "network", "runtime", "variant", "verdict", "why"), rows)
 
 
 def _table(columns: tuple[str, ...], rows: list[list[Any]]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmd.learning.cross_asset_training import CrossEpoch
 from mmd.learning.training import EpochRecord
 
 
@@ -26,7 +28,7 @@ class Bar:
         self._epochs = epochs
         self._task = self._progress.add_task("training", total=None, epoch="1")
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -49,6 +51,19 @@ class Bar:
         best = "  best so far" if record.best else ""
         self._progress.console.print(
             f"epoch {record.epoch}: loss {train:.4f}, validation {validation:.4f}, price IC {record.price_ic:+.4f}{best}",
+            highlight=False,
+        )
+
+
+class CrossBar(Bar):
+    """The same for the cross-asset network."""
+
+    def on_cross_epoch(self, record: CrossEpoch) -> None:
+        """One line."""
+        best = "  best so far" if record.best else ""
+        self._progress.console.print(
+            f"epoch {record.epoch}: loss {record.train:.4f}, validation {record.validation:.4f} "
+            f"(of no move {record.validation_of_zero:.4f}){best}",
             highlight=False,
         )
 

@@ -1,14 +1,13 @@
 """Training of the quote network: truncated back-propagation over long sequences, the state carried as it is when served.
 
-Everything that decides the outcome is in the settings, the data's hash and the seed. After each epoch a checkpoint is written, from
-which training goes on; a checkpoint of other data or settings is refused.
+Everything that decides the outcome is in the settings, the data's hash and the seed: the same training gives the same weights.
+After each epoch a checkpoint is written, from which training goes on to the same end; one of other data or settings is refused.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
 from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, RowWalk, Walk, WalkSizes, series_weights
+from mmd.learning.checkpoint import arrays_of, assign, load_checkpoint, save_checkpoint
 from mmd.learning.dataset import TRAIN, VALIDATION, Dataset
+from mmd.learning.reproducible import begin
 from mmd.learning.teacher import taught
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -90,14 +91,9 @@ class Silent:
         """Nothing."""
 
 
-class CheckpointError(Exception):
-    """A checkpoint that does not belong to this training."""
-
-
 class _Progress(msgspec.Struct):
     """What a checkpoint says besides arrays."""
 
-    fingerprint: str
     epochs_since_best: int = 0
     best_loss: float = float("inf")
     records: list[EpochRecord] = []
@@ -149,7 +145,7 @@ class _Trainer:
     def __init__(self, dataset: Dataset, settings: TrainingSettings, work_dir: Path, sizes: QuoteSizes, observer: Observer) -> None:
         import keras
 
-        keras.utils.set_random_seed(settings.seed)
+        begin(settings.seed)
         self._dataset = dataset
         self._settings = settings
         self._work_dir = work_dir
@@ -161,9 +157,9 @@ class _Trainer:
         self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self._optimizer.build(self._network.trainable_variables)
         self._train_step, self._test_step = _steps(self._network, self._optimizer, dataset.label_settings.spread_quantile, settings)
-        self._best = self._arrays(self._network.trainable_variables)
-        text = f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}"
-        self.progress = _Progress(fingerprint=text)
+        self._best = arrays_of(self._network.trainable_variables)
+        self._fingerprint = f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}"
+        self.progress = _Progress()
 
     def goes_on(self) -> bool:
         progress = self.progress
@@ -182,7 +178,7 @@ class _Trainer:
         progress.epochs_since_best += 1
         if better:
             progress.best_loss, progress.epochs_since_best = record.validation["total"], 0
-            self._best = self._arrays(self._network.trainable_variables)
+            self._best = arrays_of(self._network.trainable_variables)
         self._save()
         self._observer.on_epoch(record)
 
@@ -209,48 +205,32 @@ class _Trainer:
         return sums
 
     def best_weights(self) -> QuoteWeights:
-        for variable, array in zip(self._network.trainable_variables, self._best, strict=True):
-            variable.assign(array)
+        assign(self._network.trainable_variables, self._best)
         return extract_weights(self._network, self._sizes, self._scaling)
 
     # ---- checkpoints
 
     def _save(self) -> None:
-        self._work_dir.mkdir(parents=True, exist_ok=True)
-        groups: Mapping[str, list[Array]] = {
-            "weights": self._arrays(self._network.trainable_variables),
-            "optimizer": self._arrays(self._optimizer.variables),
+        groups = {
+            "weights": arrays_of(self._network.trainable_variables),
+            # Where dropout is in its random sequence.
+            "draws": arrays_of(self._network.non_trainable_variables),
+            "optimizer": arrays_of(self._optimizer.variables),
             "best": self._best,
         }
-        arrays = {f"{name}_{index}": array for name, group in groups.items() for index, array in enumerate(group)}
-        buffer = io.BytesIO()
-        np.savez(buffer, progress=np.frombuffer(msgspec.json.encode(self.progress), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
-        fresh = self._work_dir / f"{CHECKPOINT_FILE}.new"
-        fresh.write_bytes(buffer.getvalue())
-        fresh.replace(self._work_dir / CHECKPOINT_FILE)
+        save_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, self.progress, groups)
         curve = msgspec.json.format(msgspec.json.encode(self.progress.records), indent=1)
         (self._work_dir / CURVE_FILE).write_bytes(curve + b"\n")
 
     def restore(self) -> None:
-        path = self._work_dir / CHECKPOINT_FILE
-        if not path.is_file():
+        found = load_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, _Progress)
+        if found is None:
             return
-        with np.load(path, allow_pickle=False) as arrays:
-            progress = msgspec.json.decode(arrays["progress"].tobytes(), type=_Progress)
-            if progress.fingerprint != self.progress.fingerprint:
-                raise CheckpointError(
-                    f"{path}: belongs to a training on other data or with other settings; "
-                    "leave out --resume, or name another --work-dir"
-                )
-            for name, variables in (("weights", self._network.trainable_variables), ("optimizer", self._optimizer.variables)):
-                for index, variable in enumerate(variables):
-                    variable.assign(arrays[f"{name}_{index}"])
-            self._best = [arrays[f"best_{index}"] for index in range(len(self._best))]
-        self.progress = progress
-
-    @staticmethod
-    def _arrays(variables: Any) -> list[Array]:
-        return [np.asarray(variable.numpy()) for variable in variables]
+        self.progress, groups = found
+        assign(self._network.trainable_variables, groups["weights"])
+        assign(self._network.non_trainable_variables, groups.get("draws", []))
+        assign(self._optimizer.variables, groups["optimizer"])
+        self._best = groups["best"]
 
 
 class _Sums:

@@ -1,9 +1,9 @@
 """Reference feeds: what the markets of other assets show at the moment of one asset's step, for the cross-asset network.
 
-Each asset is ten numbers, free of its tick and lot, as of the step of the asset that is asked about (the primary): from its own newest
-row before that moment, faded by that row's age. A row of the very same receive time does not count, since of two events of one
-stamp nobody knows which was first. An asset without a row for `STALE_SECONDS` or without a valid book is neutral (all zeros), and
-`freshness` says so. The primary itself is the first asset, its row is the step's own.
+Each asset is ten numbers, free of its tick and lot, as of the step of the asset that is asked about (the primary): from its own
+newest row before that moment, faded by that row's age. A row of the very same receive time does not count, since of two events of
+one stamp nobody knows which was first. An asset without a row for `STALE_SECONDS` or without a valid book is neutral (all zeros),
+and `freshness` says so. The primary itself is the first asset, its row is the step's own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FEATURE_PLACES = tuple(MARKET_NAMES.index(name) for name in FEATURE_NAMES)
 ASSET_FORMULAS: dict[str, str] = {
     "move_fast": "changes of the asset's mid, each halved every 0.2 s, over its volatility over H; clipped to [-10, 10]",
     "move_slow": "the same, halved every 2 s",
-    **{name: "the feature of this name of the asset's newest row" for name in FEATURE_NAMES},
+    **dict.fromkeys(FEATURE_NAMES, "the feature of this name of the asset's newest row"),
     "freshness": "0.5^(age of that row / 2 s); 0 beyond 5 s or without a valid book, then all others are 0 too",
 }
 

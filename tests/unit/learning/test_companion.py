@@ -13,6 +13,7 @@ from mmd.inference.companion import OUTPUTS, STATES, Companion, CompanionCard
 from mmd.inference.errors import BundleError
 from mmd.inference.runtime import LITERT, load_runtime
 from mmd.learning.batches import MARKET_SIGNS, WalkSizes
+from mmd.learning.checkpoint import CheckpointError
 from mmd.learning.companion_building import build_companion
 from mmd.learning.companion_export import export_companion_window
 from mmd.learning.companion_labels import CompanionLabelSettings
@@ -28,7 +29,7 @@ SETTINGS = CompanionSettings(
     flow_epochs=4,
     row_epochs=4,
     risk_stride=2,
-    dropout=0.0,
+    dropout=0.1,
     learning_rate=5e-3,
     walk=WalkSizes(lanes=8, chunk_steps=50, segment_steps=400, warm_steps=10),
 )
@@ -50,6 +51,31 @@ def weights(dataset: Dataset) -> CompanionWeights:
 @pytest.fixture(scope="module")
 def built(weights: CompanionWeights, dataset: Dataset) -> Built:
     return build_companion(weights, dataset, LABELS)
+
+
+def test_a_training_that_is_broken_off_twice_goes_on_to_the_same_end(
+    dataset: Dataset, weights: CompanionWeights, tmp_path: Path
+) -> None:
+    class BrokenOff(Exception):
+        pass
+
+    heard: list[str] = []
+    for where in ("adverse selection, epoch 3 of 4", "order flow, epoch 3 of 4"):
+
+        def break_off(stage: str, where: str = where) -> None:
+            if stage == where:
+                raise BrokenOff
+            heard.append(stage)
+
+        with pytest.raises(BrokenOff):
+            train_companion(dataset, LABELS, SETTINGS, break_off, work_dir=tmp_path, resume=True)
+    again = train_companion(dataset, LABELS, SETTINGS, heard.append, work_dir=tmp_path, resume=True)
+    assert len(heard) == len(set(heard)) == 12, "no epoch is trained twice"
+    np.testing.assert_array_equal(again.flow_1.kernel, weights.flow_1.kernel)
+    np.testing.assert_array_equal(again.adverse[0].kernel, weights.adverse[0].kernel)
+    assert again.balance == weights.balance
+    with pytest.raises(CheckpointError, match="another --work-dir"):
+        train_companion(dataset, LABELS, SETTINGS.model_copy(update={"seed": 2}), work_dir=tmp_path, resume=True)
 
 
 def test_order_flow_finds_the_input_that_foretells(built: Built) -> None:
