@@ -22,12 +22,39 @@ from typing import Protocol
 
 import msgspec
 
+from mmd.execution.intents import AmendIntent, CancelIntent, DesiredQuote, Intent, ModifyIntent, PlaceIntent, ReplaceIntent
 from mmd.execution.order_state import OrderState
 from mmd.execution.settings import ExecutionSettings
 from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
 from mmd.types.instrument import Replacement
 from mmd.types.market import Side
+
+__all__ = [
+    "BUY",
+    "CANCEL_REPLACE",
+    "FAULTS",
+    "LIVE",
+    "MISSING",
+    "SELL",
+    "SURPLUS",
+    "TOO_AGGRESSIVE",
+    "TOO_LARGE",
+    "TOO_PASSIVE",
+    "TOO_SMALL",
+    "WITHHELD",
+    "AmendIntent",
+    "CancelIntent",
+    "Desired",
+    "DesiredQuote",
+    "Intent",
+    "ModifyIntent",
+    "PlaceIntent",
+    "ReplaceIntent",
+    "order_fault",
+    "plan",
+    "price_tolerances",
+]
 
 
 class Desired(Protocol):
@@ -48,67 +75,6 @@ class Desired(Protocol):
     @property
     def ask_lots(self) -> int: ...
 
-
-class DesiredQuote(msgspec.Struct, frozen=True, gc=False):
-    """What should stand. Prices in ticks; a side with 0 lots is withheld."""
-
-    symbol: str
-    bid_ticks: int
-    bid_lots: int
-    ask_ticks: int
-    ask_lots: int
-
-
-class PlaceIntent(msgspec.Struct, frozen=True, gc=False):
-    """Place a new order."""
-
-    symbol: str
-    side: Side
-    price_ticks: int
-    lots: int
-    reason: str
-
-
-class CancelIntent(msgspec.Struct, frozen=True, gc=False):
-    """Cancel this order."""
-
-    symbol: str
-    client_order_id: str
-    reason: str
-
-
-class ReplaceIntent(msgspec.Struct, frozen=True, gc=False):
-    """Cancel `client_order_id` and place the new order, in one message."""
-
-    symbol: str
-    client_order_id: str
-    side: Side
-    price_ticks: int
-    lots: int
-    reason: str
-
-
-class AmendIntent(msgspec.Struct, frozen=True, gc=False):
-    """Reduce the order to `lots`, its new total quantity with what is already filled."""
-
-    symbol: str
-    client_order_id: str
-    lots: int
-    reason: str
-
-
-class ModifyIntent(msgspec.Struct, frozen=True, gc=False):
-    """Give the order this price and `lots`, its new total quantity with what is already filled."""
-
-    symbol: str
-    client_order_id: str
-    side: Side
-    price_ticks: int
-    lots: int
-    reason: str
-
-
-Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
 
 BUY, SELL = Side.BUY, Side.SELL
 LIVE = OrderState.LIVE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from math import asinh, copysign, exp, hypot, log, log1p, sqrt
+from typing import ClassVar
 
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
@@ -30,7 +31,7 @@ class MarketFeatures:
 
     __slots__ = ("_next_row", "_usual", "settings", "steps", "values", "warm")
 
-    NAMES: tuple[str, ...] = MARKET_NAMES
+    NAMES: ClassVar[tuple[str, ...]] = MARKET_NAMES
 
     def __init__(self, settings: FeatureSettings | None = None) -> None:
         self.settings = settings if settings is not None else FeatureSettings()

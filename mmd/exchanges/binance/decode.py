@@ -7,13 +7,12 @@ that one frame costs one dictionary look-up and one pass of msgspec. USD-M frame
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from mmd.exchanges.binance.wire_frames import ANNOUNCEMENT, DEPTH, NAME, SNAPSHOT, TOUCH, TRADE, TouchFrame
 from mmd.types.instrument import Instrument
 from mmd.types.market import (
-    NO_UPDATE_ID,
     DepthSnapshot,
     DepthUpdate,
     FeedAnnouncement,
@@ -40,72 +39,6 @@ class MalformedFrame(ValueError):
     def __init__(self, what: str, frame: bytes, cause: object) -> None:
         super().__init__(f"{what}: {cause}: {frame[:_SHOWN_BYTES]!r}")
 
-
-Price = Annotated[float, msgspec.Meta(gt=0)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-Id = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _Touch(msgspec.Struct, gc=False):
-    u: Id
-    s: str
-    b: Amount
-    B: Amount
-    a: Amount
-    A: Amount
-    E: int = 0
-
-
-class _Trade(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    t: Id
-    p: Amount
-    q: Amount
-    m: bool
-    X: str = "MARKET"
-
-
-class _Depth(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    U: Id
-    u: Id
-    b: list[tuple[Price, Amount]]
-    a: list[tuple[Price, Amount]]
-    pu: int = NO_UPDATE_ID
-
-
-class _Announcement(msgspec.Struct, gc=False):
-    epoch: int
-    speed: float
-    ended: bool
-
-
-class _Snapshot(msgspec.Struct, gc=False):
-    lastUpdateId: Id
-    bids: list[tuple[Price, Amount]]
-    asks: list[tuple[Price, Amount]]
-
-
-class _Name(msgspec.Struct, gc=False):
-    stream: str = ""
-
-
-_Data = TypeVar("_Data")
-
-
-class _Frame(msgspec.Struct, Generic[_Data], gc=False):
-    data: _Data
-
-
-# Not strict: numbers arrive as texts, and msgspec reads them straight into floats.
-_TOUCH = msgspec.json.Decoder(_Frame[_Touch], strict=False)
-_TRADE = msgspec.json.Decoder(_Frame[_Trade], strict=False)
-_DEPTH = msgspec.json.Decoder(_Frame[_Depth], strict=False)
-_ANNOUNCEMENT = msgspec.json.Decoder(_Frame[_Announcement], strict=False)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot, strict=False)
-_NAME = msgspec.json.Decoder(_Name)
 
 WIRE_ERRORS = (msgspec.DecodeError, ValueError, OverflowError)
 """What decoding of bytes from outside may raise: msgspec's own, and `round` of NaN and infinity."""
@@ -143,7 +76,7 @@ class FrameDecoder:
         """A REST depth reply (`lastUpdateId`, `bids`, `asks`), which does not name its symbol. Raises `MalformedFrame`."""
         instrument = self._instruments[symbol]
         try:
-            snapshot = _SNAPSHOT.decode(body)
+            snapshot = SNAPSHOT.decode(body)
             bids = _levels(snapshot.bids, instrument.ticks_per_unit, instrument.lots_per_unit)
             asks = _levels(snapshot.asks, instrument.ticks_per_unit, instrument.lots_per_unit)
         except WIRE_ERRORS as error:
@@ -151,7 +84,7 @@ class FrameDecoder:
         return DepthSnapshot(symbol, receive_ns, snapshot.lastUpdateId, bids, asks)
 
     def _decode_unusual(self, frame: bytes, receive_ns: int) -> FrameEvent | None:
-        handler = self._handlers.get(_NAME.decode(frame).stream.encode())
+        handler = self._handlers.get(NAME.decode(frame).stream.encode())
         if handler is None:
             self.ignored += 1
             return None
@@ -172,7 +105,7 @@ def _levels(levels: list[tuple[float, float]], ticks_per_unit: float, lots_per_u
     return tuple([(round(price * ticks_per_unit), round(quantity * lots_per_unit)) for price, quantity in levels])
 
 
-def _check_touch(data: _Touch, symbol: str) -> None:
+def _check_touch(data: TouchFrame, symbol: str) -> None:
     """An empty side has neither price nor quantity. Raises `ValueError`."""
     if data.s != symbol:
         raise _foreign(data.s)
@@ -185,7 +118,7 @@ def _foreign(symbol: str) -> ValueError:
 
 
 def _touch_handler(instrument: Instrument) -> Handler:
-    decode, symbol = _TOUCH.decode, instrument.symbol
+    decode, symbol = TOUCH.decode, instrument.symbol
     ticks_per_unit, lots_per_unit = instrument.ticks_per_unit, instrument.lots_per_unit
 
     def handle(frame: bytes, receive_ns: int) -> TouchUpdate:
@@ -208,7 +141,7 @@ def _touch_handler(instrument: Instrument) -> Handler:
 
 
 def _trade_handler(instrument: Instrument) -> Handler:
-    decode, symbol = _TRADE.decode, instrument.symbol
+    decode, symbol = TRADE.decode, instrument.symbol
     ticks_per_unit, lots_per_unit = instrument.ticks_per_unit, instrument.lots_per_unit
 
     def handle(frame: bytes, receive_ns: int) -> MarketTrade | None:
@@ -234,7 +167,7 @@ def _trade_handler(instrument: Instrument) -> Handler:
 
 
 def _depth_handler(instrument: Instrument) -> Handler:
-    decode, symbol = _DEPTH.decode, instrument.symbol
+    decode, symbol = DEPTH.decode, instrument.symbol
     ticks_per_unit, lots_per_unit = instrument.ticks_per_unit, instrument.lots_per_unit
 
     def handle(frame: bytes, receive_ns: int) -> DepthUpdate:
@@ -256,5 +189,5 @@ def _depth_handler(instrument: Instrument) -> Handler:
 
 
 def _announcement(frame: bytes, receive_ns: int) -> FeedAnnouncement:
-    data = _ANNOUNCEMENT.decode(frame).data
+    data = ANNOUNCEMENT.decode(frame).data
     return FeedAnnouncement(receive_ns, data.epoch, data.speed, data.ended)

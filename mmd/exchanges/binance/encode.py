@@ -40,7 +40,7 @@ class FixedPointText:
 class RequestTemplate:
     """One request with its variable parameters left open. `variables` is sorted by name, as the parameters are."""
 
-    __slots__ = ("_body", "_payload", "_signed")
+    __slots__ = ("_body", "_is_signed", "_payload")
 
     def __init__(self, method: str, constants: Mapping[str, str], variables: tuple[str, ...], *, signed: bool) -> None:
         if tuple(sorted(variables)) != variables:
@@ -50,7 +50,7 @@ class RequestTemplate:
         fields = [f'"{name}":{value}' if name in _UNQUOTED else f'"{name}":"{value}"' for name, value in ordered]
         if signed:
             fields.append('"signature":"%s"')
-        self._signed = signed
+        self._is_signed = signed
         self._payload = "&".join(f"{name}={value}" for name, value in ordered)
         self._body = '{"id":%s,"method":"' + method + '","params":{' + ",".join(fields) + "}}"
 
@@ -58,7 +58,7 @@ class RequestTemplate:
         return self._payload % values
 
     def render(self, request_id: str, values: TemplateValues, signer: Signer | None) -> bytes:
-        if signer is None or not self._signed:
+        if signer is None or not self._is_signed:
             return (self._body % (request_id, *values)).encode()
         signature = signer.sign((self._payload % values).encode())
         return (self._body % (request_id, *values, signature)).encode()
