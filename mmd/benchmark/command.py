@@ -71,6 +71,7 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
     frames = simulated_frames(60 if quick else 300)
     say("hot: network, features, whole way")
     inference_us = hot.inference(bundle, round(20_000 * share))
+    networks_us = hot.networks(bundle, round(20_000 * share))
     features_us, features_alone_us = hot.features(frames)
     whole = hot.tick_to_quote(frames, bundle, laps=False)
     staged = hot.tick_to_quote(frames, bundle, laps=True)
@@ -84,6 +85,7 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
         usual = article.measure(5 if quick else 30)
     return {
         "inference_us": inference_us,
+        "networks_us": networks_us,
         "features_us": features_us,
         "features_alone_us": features_alone_us,
         "hot_tick_to_quote_us": whole.whole,

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmd.benchmark.frames import Frames
 from mmd.benchmark.session import HotSession, nowhere
+from mmd.daemon.bundles import make_predictors
 from mmd.daemon.latency import LatencyHistogram, Percentiles, StageClock
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
@@ -24,6 +25,22 @@ def inference(bundle: Bundle, rounds: int) -> Percentiles:
         predictor.market[:] = rows[number % 256]
         begin = perf_counter_ns()
         predictor.step()
+        if number >= 500:
+            histogram.record(perf_counter_ns() - begin)
+    return histogram.percentiles()
+
+
+def networks(bundle: Bundle, rounds: int) -> Percentiles:
+    """One step of all the bundle's networks, as a tick makes it: rows handed in, states carried, answers read."""
+    predictor = make_predictors(bundle, ("",))[""]
+    rows = np.random.default_rng(1).normal(size=(256, predictor.market.size)).astype(np.float32).tolist()
+    steps = [predictor.step_on] if predictor.companion is None else [predictor.step_on, predictor.companion.step_on]
+    histogram = LatencyHistogram()
+    for number in range(rounds + 500):
+        row = rows[number % 256]
+        begin = perf_counter_ns()
+        for step in steps:
+            step(row)
         if number >= 500:
             histogram.record(perf_counter_ns() - begin)
     return histogram.percentiles()
@@ -75,7 +92,7 @@ class HotFigures:
 
 def tick_to_quote(frames: Frames, bundle: Bundle | None, *, laps: bool) -> HotFigures:
     """From bytes in hand to signed requests in hand. With `laps` the stages are timed too, which itself costs some."""
-    predictors = {} if bundle is None else {frames.instrument.symbol: QuotePredictor(bundle)}
+    predictors = {} if bundle is None else make_predictors(bundle, (frames.instrument.symbol,))
     stages = StageClock()
     session = HotSession(
         frames.snapshot, {frames.instrument.symbol: frames.instrument}, bundle, predictors, stages if laps else None

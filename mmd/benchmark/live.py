@@ -18,13 +18,13 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from mmd.benchmark.frames import SYMBOL, Frames, simulated_frames
 from mmd.benchmark.session import HotSession, nowhere
+from mmd.daemon.bundles import make_predictors
 from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.latency import LatencyHistogram, Percentiles
 from mmd.daemon.settings import ProcessSettings
 from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.exchanges.binance.rehearsal import BinanceWireRehearsal
 from mmd.inference.bundle import Bundle
-from mmd.inference.predictor import QuotePredictor
 from mmd.quoting.settings import QuotingSettings
 
 DONE = b"done "
@@ -154,7 +154,7 @@ class _Session:
     def __init__(self, frames: Frames, bundle: Bundle | None) -> None:
         shift = time.time_ns() - frames.frames[-1][0]
         snapshot = msgspec.structs.replace(frames.snapshot, receive_ns=frames.snapshot.receive_ns + shift)
-        predictors = {} if bundle is None else {SYMBOL: QuotePredictor(bundle)}
+        predictors = {} if bundle is None else make_predictors(bundle, (SYMBOL,))
         self.hot = HotSession(snapshot, {SYMBOL: frames.instrument}, bundle, predictors)
         self._last_ns = 0
         self.shadow_ticks = ShadowTicks(

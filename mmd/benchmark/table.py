@@ -30,11 +30,12 @@ class Row(msgspec.Struct, frozen=True):
 
 ROWS = (
     Row("inference_us", "one step of the quote network, state carried, µs", at_most=20),
+    Row("networks_us", "one step of all networks together, µs", at_most=40),
     Row("features_us", "20 features, one update, in its place in a tick, µs", at_most=3),
     Row("features_alone_us", "the same, alone (as the network's step is timed), µs"),
     Row("hot_without_inference_us", "hot, no network: decode, book, features, quote, µs", at_most=20),
     Row("hot_without_inference_to_order_us", "the same where it ends in signed orders (mostly two), µs"),
-    Row("hot_tick_to_quote_us", "hot, with the network, µs"),
+    Row("hot_tick_to_quote_us", "hot, with every network, µs"),
     Row("hot_tick_to_order_us", "the same where it ends in signed orders (mostly two), µs"),
     Row("ratio_to_article", "usual way ÷ ours, hot", at_least=1_000),
     Row("echo_us", "bare echo at 1,000 ticks a second, µs"),

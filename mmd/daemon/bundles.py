@@ -33,8 +33,16 @@ def load_networks(folder: Path, symbols: Iterable[str], runtime: str) -> tuple[B
     Raises `BundleError` where files, features or golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
     bundle = load_bundle(find_bundle(folder), feature_schema_hash=schema_hash(FeatureSettings()))
+    return bundle, make_predictors(bundle, symbols, runtime)
+
+
+def make_predictors(bundle: Bundle, symbols: Iterable[str], runtime: str = "auto") -> dict[str, QuotePredictor]:
+    """All of a bundle's networks, with states of their own for each symbol.
+
+    Raises `BundleError` where graphs and golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
+    """
     used = load_runtime(runtime)
-    return bundle, {symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used)) for symbol in symbols}
+    return {symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used)) for symbol in symbols}
 
 
 def _companion(bundle: Bundle, runtime: Runtime) -> Companion | None:

@@ -27,6 +27,7 @@ from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
+from mmd.inference.calibration import QUANTILES
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
 
@@ -110,6 +111,16 @@ METRICS: tuple[Metric, ...] = (
         "Population stability index against the training.",
         ("symbol", "feature"),
     ),
+    Metric(
+        "mmd_head_calibration",
+        "gauge",
+        "Head of a network against what then happened, over its last judged predictions.",
+        ("symbol", "head", "measure"),
+    ),
+    Metric("mmd_head_quantile", "gauge", "Quantile of what a head said of late.", ("symbol", "head", "quantile")),
+    Metric("mmd_quote_size_share_ratio", "gauge", "What the risk network left of the newest quote's size.", ("symbol",)),
+    Metric("mmd_network_ticks", "gauge", "Mean absolute ticks that a network gave to the quotes looked at.", ("symbol", "network")),
+    Metric("mmd_network_moved_ratio", "gauge", "Share of those quotes that a network moved.", ("symbol", "network")),
     Metric("mmd_orders_sent_total", "counter", "Orders sent (placed or replaced)."),
     Metric("mmd_open_orders", "gauge", "Orders of ours that are open, pending or unknown.", ("symbol", "side")),
     Metric("mmd_risk_denials_total", "counter", "Orders denied locally, by first failing check.", ("reason",)),
@@ -310,6 +321,16 @@ def _symbol(families: Families, line: SymbolReport) -> None:
     ):
         for label, number in values.items():
             _put(families, name, number, line.symbol, label)
+    for label, number in line.calibration.items():
+        head, _, measure = label.partition(".")
+        _put(families, "mmd_head_calibration", number, line.symbol, head, measure)
+    for head, numbers in line.distributions.items():
+        for quantile, number in zip(QUANTILES, numbers, strict=True):
+            _put(families, "mmd_head_quantile", number, line.symbol, head, f"{quantile:g}")
+    for network, share in line.attribution.items():
+        _put(families, "mmd_network_moved_ratio", share.moved_share, line.symbol, network)
+        if share.mean_absolute_ticks is not None:
+            _put(families, "mmd_network_ticks", share.mean_absolute_ticks, line.symbol, network)
     for name, known in (("mmd_funding_rate_ratio", line.funding_rate), ("mmd_mark_price", line.mark)):
         if known is not None:
             _put(families, name, known, line.symbol)
@@ -325,6 +346,7 @@ def _quote(families: Families, line: SymbolReport) -> None:
         _put(families, "mmd_quote_size_base", size, line.symbol, side)
     _put(families, "mmd_quote_fair_price", quote.fair, line.symbol)
     _put(families, "mmd_quote_confidence_ratio", quote.confidence, line.symbol)
+    _put(families, "mmd_quote_size_share_ratio", quote.size_share, line.symbol)
     for part, ticks in quote.attribution_ticks.items():
         _put(families, "mmd_quote_attribution_ticks", ticks, line.symbol, part)
 

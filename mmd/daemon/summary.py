@@ -51,6 +51,8 @@ class Summary(msgspec.Struct, frozen=True):
     seconds: float
     exit_code: int
     exit_detail: str
+    attribution: Any = None
+    """How much each network moved the quotes, by its name: mean absolute ticks, share of the quotes looked at that it moved."""
     report: str = ""
     """`paper` where this run is evidence about a bundle, whose contents `bundle_content` names."""
     bundle_content: str = ""
@@ -87,4 +89,5 @@ def summarise(report: TraderReport, stages: StageClock, ending: Ending, seconds:
         seconds=round(seconds, 3),
         exit_code=ending.exit_code,
         exit_detail=ending.detail,
+        attribution=by_symbol({line.symbol: line.attribution for line in report.symbols}),
     )

@@ -13,6 +13,8 @@ BAR_CELLS = 12
 SPARK_CELLS = 30
 PARTS = {"microprice": "microprice", "price_head": "price head", "skew": "skew", "half_spread": "half-spread"}
 """How attributions are named here; the others show only where they are not zero."""
+WITHIN = ("position_head", "spread_head")
+"""Those that are within another: skew and half-spread."""
 
 Chunk = tuple[str, str]
 """A piece of a cell that is never broken over lines, and its style."""
@@ -113,6 +115,7 @@ def _quote(line: SymbolReport) -> list[Chunk]:
     chunks = [(name if not why else f"fallback {name}", "green" if not why else "yellow")]
     if why:
         chunks.append((why, "yellow"))
+    chunks += [(f"{network.replace('_', ' ')}: {reason}", "yellow") for network, reason in quote.refused.items()]
     return [*chunks, (f"spread {_bps(quote.spread, line.mid):.2f} bps", "dim")]
 
 
@@ -123,8 +126,14 @@ def _attribution(quote: QuoteLine | None) -> list[Chunk]:
     for part, ticks in quote.attribution_ticks.items():
         if part == "mid":
             continue
-        if part in PARTS or round(ticks, 2):
-            chunks.append((f"{PARTS.get(part, part.replace('_', ' '))} {ticks:+z.2f}", ""))
+        name = PARTS.get(part, part.replace("_", " "))
+        if part in WITHIN:
+            if round(ticks, 2):
+                chunks.append((f"({name} {ticks:+z.2f})", "dim"))
+        elif part in PARTS or round(ticks, 2):
+            chunks.append((f"{name} {ticks:+z.2f}", ""))
+    if quote.size_share < 1.0:
+        chunks.append((f"size ×{quote.size_share:.2f}", ""))
     return chunks
 
 

@@ -52,6 +52,9 @@ class CompanionUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Validation median of the risk score, which stands in for a refused one."""
     risk_sizes: bool = False
     """Whether the score scales sizes."""
+    gains: dict[str, float] = {}
+    """What a counted row's standing quotes earned on the validation part, sigma over H summed over the series: without, with the
+    slope, with pulling."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that is out of its range."""
@@ -200,12 +203,6 @@ class RehearsedCompanion(Companion):
         self._market_bytes, self._pack_market = real._market_bytes, real._pack_market
         self.steps = 0
         self.p_up = self.p_adverse_bid = self.p_adverse_ask = self.risk = nan
-
-
-def disagreements(card: CompanionCard, files: Mapping[str, bytes], runtime: Runtime) -> dict[str, str]:
-    """Variant name to why it does not serve on this runtime; empty where it does."""
-    inputs = np.load(io.BytesIO(files[GOLDEN_INPUTS]), allow_pickle=False)
-    return {variant.name: _try(variant, files, runtime, inputs)[1] for variant in card.variants}
 
 
 def preferred(card: CompanionCard, runtime_name: str) -> tuple[CompanionVariant, ...]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mmd.inference.calibration import brier, calibration, calibration_error
 from mmd.learning.companion_labels import CompanionLabelSettings, fill_labels, loss_moves, up_labels
 from mmd.learning.dataset import Part
 from mmd.learning.evaluation import rank_ic
 from mmd.learning.labels import LabelSettings
-from mmd.learning.measures import auc, brier, calibration, calibration_error
+from mmd.learning.measures import auc
 from mmd.learning.sessions import Floats, Rows
 from mmd.market.companion_inputs import ADVERSE_PLAIN_NAMES, ADVERSE_SIGNED_NAMES, ORDER_FLOW_NAMES, columns
 from mmd.market.feature_table import MARKET_NAMES

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mmd.inference.golden import OUTPUT_NAMES, state_names
 from mmd.inference.runtime import TensorSession
@@ -94,9 +95,14 @@ def _inventory_effect(session: TensorSession) -> tuple[float, float]:
     return max(abs(each[0] - flat[0]) for each in held), max(abs(each[1] - flat[1]) for each in held)
 
 
+def counted_rows(part: Part, warm_steps: int) -> npt.NDArray[np.bool_]:
+    """Which rows of a part count for the price head: after the warm-up, with a known label."""
+    return np.asarray((np.arange(part.rows) >= warm_steps) & (part.labels.price_weight[part.span] > 0))
+
+
 def _counted(part: Part, answers: Rows, effects: Floats, warm_steps: int) -> Served:
     session, labels, span = part.session, part.labels, part.span
-    count = (np.arange(part.rows) >= warm_steps) & (labels.price_weight[span] > 0)
+    count = counted_rows(part, warm_steps)
     sigma = session.sigma_ticks[span][count]
     sampled = last_of_each(session.receive_ns[span][count] // SAMPLE_NS)
     return Served(

@@ -6,7 +6,6 @@ whole blocks of time with replacement; its interval is the 2.5 to 97.5 percentil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,6 @@ LEAST_BLOCKS = 20
 SHORTEST_BLOCK_SECONDS = 5.0
 DRAWS = 400
 INTERVAL = (2.5, 97.5)
-CALIBRATION_BINS = 10
 MOMENTS = 6
 NS_PER_SECOND = 1_000_000_000
 
@@ -102,32 +100,3 @@ def auc(probability: Floats, happened: npt.NDArray[np.bool_]) -> float:
     _, place, counts = np.unique(probability, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
     return float((ranks[happened].sum() - ones * (ones + 1) / 2.0) / (ones * zeros))
-
-
-def brier(probability: Floats, happened: npt.NDArray[np.bool_]) -> float:
-    """Mean squared error; NaN without rows."""
-    return float(((probability - happened) ** 2).mean()) if len(happened) else float("nan")
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Rows of similar probability."""
-
-    rows: int
-    said: float
-    happened: float
-
-
-def calibration(probability: Floats, happened: npt.NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> list[CalibrationBin]:
-    """Bins of equally many rows, by rising probability."""
-    order = np.argsort(probability, kind="stable")
-    groups: Sequence[Integers] = np.array_split(order, bins)
-    return [
-        CalibrationBin(len(rows), float(probability[rows].mean()), float(happened[rows].mean())) for rows in groups if len(rows)
-    ]
-
-
-def calibration_error(found: Sequence[CalibrationBin]) -> float:
-    """Mean |said - happened| over the rows."""
-    total = sum(each.rows for each in found)
-    return sum(each.rows * abs(each.said - each.happened) for each in found) / total if total else float("nan")

@@ -69,14 +69,15 @@ def serve_session(predictor: QuotePredictor, session: Session, on_rows: Callable
     return ServedSession(session, answers[:, 0], answers[:, 1], answers[:, 2])
 
 
-def serve_companion(companion: Companion, session: Session) -> CompanionAnswers:
-    """Without signals, from zero state. Leaves the companion reset."""
+def serve_companion(companion: Companion, session: Session, start: int = 0, stop: int | None = None) -> CompanionAnswers:
+    """Rows `start` up to `stop`, without signals, from zero state. Leaves the companion reset."""
     companion.reset()
     companion.signals[:] = 0.0
     market, step = companion.market, companion.step
-    answers = np.zeros((session.rows, 4))
-    for start in range(0, session.rows, ROWS_PER_REPORT):
-        for index, row in enumerate(np.asarray(session.market[start : start + ROWS_PER_REPORT]), start):
+    end = session.rows if stop is None else stop
+    answers = np.zeros((end - start, 4))
+    for first in range(start, end, ROWS_PER_REPORT):
+        for index, row in enumerate(np.asarray(session.market[first : min(first + ROWS_PER_REPORT, end)]), first - start):
             market[:] = row
             step()
             answers[index] = companion.p_up, companion.p_adverse_bid, companion.p_adverse_ask, companion.risk

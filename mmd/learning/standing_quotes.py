@@ -8,6 +8,7 @@ meanwhile (no queue is ever passed at its own price), and is marked at the mid o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,23 +63,42 @@ def stands(session: Session, rows: Integers, sampled: Floats) -> Stands:
     return Stands(row=chosen, reach_up=up, reach_down=down, tick=1.0 / sigma)
 
 
+class Sides(NamedTuple):
+    """Something of our bid and of our ask."""
+
+    bid: Any
+    ask: Any
+
+
 def quote_outcome(
-    made: Stands, expected: Floats, half_spread: Floats, visible: Floats, move: Floats, pull_threshold: float = 0.0
+    made: Stands,
+    expected: Floats,
+    half_spread: Floats,
+    visible: Floats,
+    move: Floats,
+    pull_threshold: float = 0.0,
+    *,
+    multipliers: Sides | None = None,
+    shown: Sides | None = None,
 ) -> Outcome:
     """Quotes at `expected` + and - `half_spread` (at least one tick), `visible` being half of the market's own spread.
 
-    All arrays are of counted rows. `pull_threshold` in half-spreads of ours, 0 never pulls.
+    All arrays are of counted rows. `pull_threshold` in half-spreads of ours, 0 never pulls. `multipliers` of each side's
+    half-spread, and where it is `shown` at all, if something else is to decide that too.
     """
     row = made.row
     fair, moved = expected[row], move[row]
     half = np.maximum(half_spread[row], made.tick)
     nearest = made.tick - visible[row]
     quotes, fills, gain = 0, 0, 0.0
-    for sign, reach in ((1.0, made.reach_up), (-1.0, made.reach_down)):
-        distance = np.maximum(half + sign * fair, nearest)
-        shown = sign * fair <= pull_threshold * half if pull_threshold else np.ones(len(row), dtype=np.bool_)
-        filled = shown & (reach > distance)
-        quotes += int(shown.sum())
+    for sign, reach, name in ((1.0, made.reach_up, "ask"), (-1.0, made.reach_down, "bid")):
+        wide = half if multipliers is None else np.maximum(half * getattr(multipliers, name)[row], made.tick)
+        distance = np.maximum(wide + sign * fair, nearest)
+        stood = sign * fair <= pull_threshold * half if pull_threshold else np.ones(len(row), dtype=np.bool_)
+        if shown is not None:
+            stood = stood & getattr(shown, name)[row]
+        filled = stood & (reach > distance)
+        quotes += int(stood.sum())
         fills += int(filled.sum())
         gain += float((distance - sign * moved)[filled].sum())
     return Outcome(quotes, fills, gain)

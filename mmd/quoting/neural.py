@@ -66,6 +66,10 @@ class NeuralQuoter:
             0.0 if prediction.cross_refusal else prediction.cross_move,
         )
 
+    def spread_ticks(self, sigma_ticks: float, optimal_spread: float) -> float:
+        """Full spread that the spread head gives, before any bound."""
+        return sigma_ticks * (self._model.spread_min * exp(optimal_spread * self._log_range))
+
     def quote(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
         """The same context, prediction and scale give the same quote."""
         settings, model = self._settings, self._model
@@ -78,7 +82,7 @@ class NeuralQuoter:
         cross *= scale
         move = micro + head + flow + cross
         least = settings.min_half_spread_ticks
-        half_spread = 0.5 * sigma * (model.spread_min * exp(prediction.optimal_spread * self._log_range))
+        half_spread = 0.5 * self.spread_ticks(sigma, prediction.optimal_spread)
         if half_spread < least:
             half_spread = least
         threshold = model.pull_threshold * half_spread if settings.pull else 0.0

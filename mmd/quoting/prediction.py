@@ -78,12 +78,15 @@ def size_share(model: QuoteModel, prediction: Prediction) -> float:
     return share if share > LEAST_SIZE else LEAST_SIZE
 
 
+def multiplier(slope: float, median: float, p_adverse: float) -> float:
+    """Of a side's half-spread: 1 at the median of P(adverse), bounded."""
+    factor = 1.0 + slope * (p_adverse - median)
+    if factor < LEAST_MULTIPLIER:
+        return LEAST_MULTIPLIER
+    return factor if factor < MOST_MULTIPLIER else MOST_MULTIPLIER
+
+
 def widening(model: QuoteModel, p_adverse: float, half_spread: float, least: float) -> float:
     """Ticks by which a side's half-spread is wider for its P(adverse) (below zero: narrower, never below `least` in all)."""
-    multiplier = 1.0 + model.adverse_slope * (p_adverse - model.adverse_median)
-    if multiplier < LEAST_MULTIPLIER:
-        multiplier = LEAST_MULTIPLIER
-    elif multiplier > MOST_MULTIPLIER:
-        multiplier = MOST_MULTIPLIER
-    ticks = half_spread * (multiplier - 1.0)
+    ticks = half_spread * (multiplier(model.adverse_slope, model.adverse_median, p_adverse) - 1.0)
     return ticks if half_spread + ticks >= least else least - half_spread

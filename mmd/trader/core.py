@@ -288,8 +288,7 @@ class Trader:
         for desk in self.desks.values():
             if desk.dirty or desk.quote is None or self._blocked(desk, now):
                 self.refresh(desk, now)
-            desk.run_challenger(now)
-            desk.perception.measure_drift()
+            desk.on_timer(now)
         if self.safeguards.persist_due:
             self.persist()
         self.leave_when_clear()

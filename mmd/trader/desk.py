@@ -21,6 +21,7 @@ from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import limit_atoms
 from mmd.trader.beside import Seat, seats_of
 from mmd.trader.challenger import Challenger
+from mmd.trader.head_watch import HeadWatch
 from mmd.trader.perception import Perception
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
@@ -62,6 +63,7 @@ class SymbolDesk:
         "quotes",
         "steps",
         "ticks",
+        "watch",
     )
 
     def __init__(
@@ -101,6 +103,12 @@ class SymbolDesk:
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
         self._glft = GlftQuoter(settings, instrument)
         self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle))
+        self.watch = (
+            None
+            if bundle is None or predictor is None or self._neural is None
+            else HeadWatch(bundle, self._neural, self.perception.prediction)
+        )
+        """What is kept to judge the networks by."""
         self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
         self.challenger: Challenger | None = None
         self.context = QuoteContext()
@@ -120,6 +128,7 @@ class SymbolDesk:
         gate = PredictionGate(bundle.card, self._gate_settings)
         self.perception.use(predictor, gate, self._seats(bundle, predictor, self._stages))
         self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
+        self.watch = HeadWatch(bundle, self._neural, self.perception.prediction)
         self._horizon_seconds = bundle.card.horizon_seconds
         self._variance = -1.0
         self.dirty = True
@@ -177,6 +186,8 @@ class SymbolDesk:
         self._stages.lap(BOOK)
         if self.challenger is not None:
             self.challenger.on_trade(event)
+        if self.watch is not None and self.book.valid:
+            self.watch.on_trade(event, self.book, self._look().sigma_ticks, self.steps)
         if self.perception.on_trade(event, self.book):
             self._stepped(event.receive_ns)
 
@@ -211,6 +222,19 @@ class SymbolDesk:
         sigma_ticks = perception.sigma_ticks(challenger.horizon_seconds)
         challenger.on_step(receive_ns, perception.stream.features.values, perception.inventory.values, touch, sigma_ticks)
 
+    def on_timer(self, now_ns: int) -> None:
+        """What is done while no tick waits: the challenger, drift, and the judging of the networks."""
+        self.run_challenger(now_ns)
+        self.perception.measure_drift()
+        watch = self.watch
+        if watch is None:
+            return
+        if self.book.valid:
+            context = self._look()
+            watch.on_time(now_ns, context.mid_ticks, context.sigma_ticks)
+        else:
+            watch.interrupt()
+
     def run_challenger(self, now_ns: int) -> None:
         """Let the challenger catch up, while no tick waits."""
         challenger = self.challenger
@@ -241,6 +265,8 @@ class SymbolDesk:
             return None
         self.quote = clamp(raw, context, self.instrument, now_ns)
         self.quotes += 1
+        if self.watch is not None:
+            self.watch.tally.take(self.quote)
         return self.quote
 
     def _raw_quote(self, now_ns: int) -> RawQuote | None:

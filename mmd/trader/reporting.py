@@ -73,7 +73,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
 
 def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport:
     """One symbol."""
-    book, ledger, instrument = desk.book, desk.ledger, desk.instrument
+    book, ledger, instrument, watch = desk.book, desk.ledger, desk.instrument, desk.watch
     tick = float(instrument.tick_size)
     unrealised = (desk.unrealised_atoms() or 0) / ATOMS_PER_UNIT
     realised, fees = ledger.realised_atoms / ATOMS_PER_UNIT, ledger.fees_quote_atoms / ATOMS_PER_UNIT
@@ -110,6 +110,9 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         features=dict(zip(desk.perception.stream.features.NAMES, desk.perception.stream.features.values, strict=True)),
         predictions=predictions(desk),
         drift=desk.perception.drift_psi(),
+        calibration={} if watch is None else {"price_change.slope": desk.rescale, **watch.calibration.measures()},
+        distributions={} if watch is None else watch.calibration.quantiles(),
+        attribution={} if watch is None else watch.tally.shares(),
     )
 
 

@@ -40,6 +40,18 @@ class QuoteLine(msgspec.Struct, frozen=True):
     """Networks beside the quote network that were not used, and why."""
 
 
+class NetworkShare(msgspec.Struct, frozen=True):
+    """How much one network moved the quotes that were looked at."""
+
+    mean_absolute_ticks: float | None
+    """What it added to or took from prices; None for one that moves none."""
+    moved_share: float
+    """Share of the quotes whose whole ticks, or sizes, would have been others without it, before the clamps to the touch."""
+    quotes: int
+    mean_size_taken: float | None = None
+    """Share of the size that the risk network took."""
+
+
 class SymbolReport(msgspec.Struct, frozen=True):
     """One symbol. Money in quote units, position in base units."""
 
@@ -69,6 +81,12 @@ class SymbolReport(msgspec.Struct, frozen=True):
     predictions: dict[str, float] = {}
     drift: dict[str, float] = {}
     """Population stability index by feature."""
+    calibration: dict[str, float] = {}
+    """`head.measure` to value, over the last judged predictions."""
+    distributions: dict[str, tuple[float, ...]] = {}
+    """Head to the 5, 50 and 95 percentiles of what it said of late."""
+    attribution: dict[str, NetworkShare] = {}
+    """By network."""
     funding: float = 0.0
     """Received for holding the position (below zero: paid); part of `pnl`, not of `realised`."""
     mark: float | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.processes import clean_environment
 
-TIMES = ("inference_us", "features_us", "hot_tick_to_quote_us", "live_tick_to_quote_us", "wire_to_wire_us")
+TIMES = ("inference_us", "networks_us", "features_us", "hot_tick_to_quote_us", "live_tick_to_quote_us", "wire_to_wire_us")
 OTHERS = (
     "ratio_to_echo",
     "ratio_to_article",

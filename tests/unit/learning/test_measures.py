@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmd.learning.measures import auc, block_draws, blocks, brier, calibration, calibration_error
+from mmd.inference.calibration import brier, calibration, calibration_error
+from mmd.learning.measures import auc, block_draws, blocks
 from mmd.learning.moves import moves_by_step, moves_by_time
 from tests.unit.learning.made_sessions import SECOND_NS, START_NS, drawn_session, made_session
 

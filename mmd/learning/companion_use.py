@@ -1,0 +1,185 @@
+"""How the heads are combined once all of a bundle's networks are there, fitted on the validation part alone.
+
+- E: non-negative ridge weights of microprice, price head and order flow (as 2 P(up) - 1) together. A head that does not beat its
+  best baseline takes no part.
+- P(adverse): slope of the multiplier of a side's half-spread, and the threshold beyond which pulling withholds it: those with which
+  standing quotes earn the most, each series by its gain a quote; none where that is no more than without.
+- risk: sizes are scaled where the score ranks moves better than its baseline does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from mmd.inference.bundle import Bundle, load_bundle, write_card
+from mmd.inference.companion import Companion, CompanionUse
+from mmd.inference.errors import BundleError
+from mmd.inference.predictor import QuotePredictor
+from mmd.inference.runtime import Runtime, load_runtime
+from mmd.learning.dataset import VALIDATION, Dataset, Part
+from mmd.learning.evaluation import Served, counted_rows, expected_move, ic, joined, serve
+from mmd.learning.fitting import RIDGE, SHIFT_QUANTILE, non_negative
+from mmd.learning.labels import LabelSettings, spread_in_sigma
+from mmd.learning.serving import serve_companion
+from mmd.learning.sessions import Floats, feature_schema_hash
+from mmd.learning.standing_quotes import Sides, quote_outcome
+from mmd.quoting.prediction import multiplier
+
+SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+PULLS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+CANDIDATES = ("microprice", "price_head", "order_flow")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A part as quote network and companion served it. Arrays are of the counted rows."""
+
+    served: Served
+    order_flow: Floats
+    """2 P(up) - 1; 0 while its state was cold."""
+    adverse: Sides
+    """P(adverse) of our bid and ask."""
+    risk: Floats
+
+
+def fit_companion_use(folder: Path, dataset: Dataset, runtime: Runtime | None = None) -> Bundle:
+    """Fit, write into the bundle's card, and return the bundle as it loads; its stage begins anew.
+
+    Raises BundleError where the bundle cannot be read or has no companion networks.
+    """
+    used = runtime or load_runtime()
+    bundle = load_bundle(folder, feature_schema_hash=feature_schema_hash())
+    card, companion = bundle.card, bundle.card.companion
+    if companion is None:
+        raise BundleError(f"{folder}: has no companion networks to combine: train them with `mmd train companion`")
+    heard = [hear(bundle, part, used) for part in dataset.parts[VALIDATION] if part.rows > card.steps]
+    groups: dict[str, list[Heard]] = {}
+    for each in heard:
+        groups.setdefault(each.served.series, []).append(each)
+    weights = fair_weights(groups, order_flow_is_useful=companion.useful.get("p_up", False))
+    settings = dataset.label_settings
+    sizes = np.concatenate([np.abs(_expected(each, weights)) for each in heard])
+    shift = float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), 0.1, settings.price_clip))
+    use = _use(groups, weights, companion.useful, Terms(settings, card.spread_multiplier, card.pull_threshold))
+    complete = msgspec.structs.replace(
+        card,
+        fair_weights=weights,
+        max_shift=round(shift, 4),
+        companion=msgspec.structs.replace(companion, use=use),
+        stage="none",
+        evidence=(),
+    )
+    write_card(folder, complete)
+    return load_bundle(folder, feature_schema_hash=feature_schema_hash())
+
+
+def hear(bundle: Bundle, part: Part, runtime: Runtime) -> Heard:
+    """Walk a part from zero state, as it is served."""
+    card, companion = bundle.card, bundle.card.companion
+    assert companion is not None
+    predictor = QuotePredictor(bundle, runtime)
+    served = serve(runtime.load(bundle.models[predictor.variant_name]), part, card.steps)
+    said = serve_companion(Companion(companion, bundle.companion_files, runtime), part.session, part.start, part.stop)
+    counted = counted_rows(part, card.steps)
+    flow = 2.0 * said.p_up - 1.0
+    flow[: companion.steps] = 0.0
+    return Heard(served, flow[counted], Sides(said.p_adverse_bid[counted], said.p_adverse_ask[counted]), said.risk[counted])
+
+
+def fair_weights(groups: Mapping[str, Sequence[Heard]], *, order_flow_is_useful: bool) -> dict[str, float]:
+    """Every series weighs the same. The price head takes part only if its mean IC is above that of the microprice."""
+    columns = {series: np.concatenate([_candidates(each) for each in parts]) for series, parts in groups.items()}
+    moves = {series: joined([each.served for each in parts], "move") for series, parts in groups.items()}
+    ics = [float(np.mean([ic(columns[series][:, place], moves[series]) for series in groups])) for place in range(3)]
+    allowed = [0] if ics[0] > 0 else []
+    if ics[1] > max(ics[0], 0.0):
+        allowed.append(1)
+    if order_flow_is_useful and ics[2] > 0:
+        allowed.append(2)
+    gram, target = np.zeros((3, 3)), np.zeros(3)
+    for series, candidates in columns.items():
+        move = moves[series]
+        scale = 1.0 / (len(move) * max(float((move**2).mean()), 1e-12))
+        gram += candidates.T @ candidates * scale
+        target += candidates.T @ move * scale
+    gram[np.diag_indices(3)] *= 1.0 + RIDGE
+    found = non_negative(gram, target, allowed)
+    return {name: round(float(weight), 6) for name, weight in zip(CANDIDATES, found, strict=True)}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How the quotes are made otherwise."""
+
+    settings: LabelSettings
+    spread_multiplier: float
+    pull_threshold: float
+
+
+def _use(
+    groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], useful: Mapping[str, bool], terms: Terms
+) -> CompanionUse:
+    every = [each for parts in groups.values() for each in parts]
+    asked = np.concatenate([side[each.served.stands.row] for each in every for side in (each.adverse.bid, each.adverse.ask)])
+    median = round(float(np.median(asked)), 4)
+    neutral = CompanionUse(
+        adverse_median=median,
+        risk_median=round(float(np.median(np.concatenate([each.risk for each in every]))), 4),
+        risk_sizes=useful.get("risk", False),
+    )
+    plain = gain(groups, weights, neutral, replace(terms, pull_threshold=0.0))
+    if not useful.get("p_adverse", False):
+        return neutral
+    sloped = [msgspec.structs.replace(neutral, adverse_slope=slope) for slope in SLOPES]
+    gains = [gain(groups, weights, each, replace(terms, pull_threshold=0.0)) for each in sloped]
+    best = int(np.argmax(gains))
+    found = sloped[best] if gains[best] > plain else neutral
+    # With pulling, beside what E pulls.
+    unpulled = gain(groups, weights, found, terms)
+    pulled = [msgspec.structs.replace(found, adverse_pull=threshold) for threshold in PULLS]
+    pulled_gains = [gain(groups, weights, each, terms) for each in pulled]
+    best_pull = int(np.argmax(pulled_gains))
+    found = pulled[best_pull] if pulled_gains[best_pull] > unpulled else found
+    kept = {"without": plain, "with_slope": max(gains[best], plain), "with_pull": max(pulled_gains[best_pull], unpulled)}
+    return msgspec.structs.replace(found, gains={name: float(f"{value:.5g}") for name, value in kept.items()})
+
+
+def gain(groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], use: CompanionUse, terms: Terms) -> float:
+    """Sum over the series of what a counted row's standing quotes earn, sigma over H."""
+    total, settings = 0.0, terms.settings
+    for parts in groups.values():
+        earned, rows = 0.0, 0
+        for each in parts:
+            served = each.served
+            half = terms.spread_multiplier * spread_in_sigma(served.outputs[:, 1], settings.spread_min, settings.spread_max) / 2.0
+            earned += quote_outcome(
+                served.stands,
+                _expected(each, weights),
+                half,
+                served.half_spread,
+                served.move,
+                terms.pull_threshold,
+                multipliers=Sides(*(multiplier_of(side, use) for side in (each.adverse.bid, each.adverse.ask))),
+                shown=Sides(each.adverse.bid <= use.adverse_pull, each.adverse.ask <= use.adverse_pull),
+            ).gain
+            rows += len(served.move)
+        total += earned / (rows or 1)
+    return total
+
+
+def multiplier_of(p_adverse: Floats, use: CompanionUse) -> Floats:
+    """Of many rows what the quoter makes of each."""
+    return np.array([multiplier(use.adverse_slope, use.adverse_median, p) for p in p_adverse.tolist()])
+
+
+def _candidates(each: Heard) -> Floats:
+    return np.stack([each.served.microprice, each.served.price, each.order_flow], axis=1)
+
+
+def _expected(each: Heard, weights: Mapping[str, float]) -> Floats:
+    return np.asarray(expected_move(each.served, weights) + weights["order_flow"] * each.order_flow)
