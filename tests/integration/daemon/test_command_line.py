@@ -99,6 +99,7 @@ def test_a_demo_ends_with_one_summary_object(tmp_path: Path) -> None:
         "pauses",
         "halted",
         "stage_us",
+        "attribution",
     ]:
         assert key in summary
     assert set(summary["tick_to_quote_us"]) == {"p50", "p99", "p999", "n"}
