@@ -35,7 +35,7 @@ ROWS = (
     Row("features_alone_us", "the same, alone (as the network's step is timed), µs"),
     Row("hot_without_inference_us", "hot, no network: decode, book, features, quote, µs", at_most=20),
     Row("hot_without_inference_to_order_us", "the same where it ends in signed orders (mostly two), µs"),
-    Row("hot_tick_to_quote_us", "hot, with every network, µs"),
+    Row("hot_tick_to_quote_us", "hot, with its networks, µs"),
     Row("hot_tick_to_order_us", "the same where it ends in signed orders (mostly two), µs"),
     Row("ratio_to_article", "usual way ÷ ours, hot", at_least=1_000),
     Row("echo_us", "bare echo at 1,000 ticks a second, µs"),
