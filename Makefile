@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: results help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
+.PHONY: drill results help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ test-clients: setup-dev setup-clients ## third-party clients' sessions against t
 
 long: setup-dev ## tests that take longer; their tables go to docs/evidence
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+drill: setup-dev ## kill, stop, starve and cut off real processes: docs/evidence/drill.md (KILLS=100: a quarter of an hour)
+	@$(BIN)/python -m tests.acceptance.drill --kills $${KILLS:-100} --write docs/evidence/drill.md
 
 lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv

@@ -79,6 +79,8 @@ from mmd.types.stages import NoTimer, Stage, StageTimer
 
 Event = msgspec.Struct
 QUOTE, RISK = Stage.QUOTE, Stage.RISK
+WITHDRAWN_LONG_NS = 2_000_000_000
+"""Orders that were withdrawn so long ago and stand all the same: we are as good as cut off."""
 
 
 class Trader:
@@ -181,8 +183,16 @@ class Trader:
 
     @property
     def cut_off(self) -> bool:
-        """Whether orders of ours may be open at a venue that we cannot reach to cancel them."""
-        return not self.orders.channel_up and self.tracker.open_count > 0
+        """Whether orders of ours may stand at a venue that we cannot reach: no channel, or withdrawn for long and not gone yet."""
+        if not self.tracker.open_count:
+            return False
+        return not self.orders.channel_up or any(
+            desk.blocked_since_ns and self.now_ns - desk.blocked_since_ns > WITHDRAWN_LONG_NS and self._has_open(desk)
+            for desk in self.desks.values()
+        )
+
+    def _has_open(self, desk: SymbolDesk) -> bool:
+        return bool(self.tracker.working(desk.instrument.symbol))
 
     def report(self, now_ns: int) -> TraderReport:
         """What /state, /metrics and the terminal show."""
@@ -286,7 +296,9 @@ class Trader:
             if request is not None:
                 self._outbox.put(request)
         for desk in self.desks.values():
-            if desk.dirty or desk.quote is None or self._blocked(desk, now):
+            blocked = self._blocked(desk, now)
+            desk.blocked_since_ns = (desk.blocked_since_ns or now) if blocked else 0
+            if blocked or desk.dirty or desk.quote is None:
                 self.refresh(desk, now)
             desk.on_timer(now)
         if self.safeguards.persist_due:

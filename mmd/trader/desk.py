@@ -47,6 +47,7 @@ class SymbolDesk:
         "_signals",
         "_stages",
         "_variance",
+        "blocked_since_ns",
         "book",
         "book_was_valid",
         "challenger",
@@ -87,6 +88,8 @@ class SymbolDesk:
         self.instrument = instrument
         self.book = OrderBook(instrument.symbol)
         self.book_was_valid: bool | None = None
+        self.blocked_since_ns = 0
+        """Since when nothing of this symbol may stand; 0 while it may."""
         """When the book's pause was last set or cleared."""
         self.ledger = PositionLedger(instrument)
         self.feed_lag = FeedLag(config.risk)

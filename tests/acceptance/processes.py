@@ -112,17 +112,18 @@ class World:
 
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
         base = f"127.0.0.1:{self.mock_port}"
-        return clean_environment(
-            MMD_EXCHANGE__REST_URL=f"http://{base}",
-            MMD_EXCHANGE__STREAM_URL=f"ws://{base}",
-            MMD_EXCHANGE__WEBSOCKET_API_URL=f"ws://{base}/ws-api/v3",
-            MMD_EXCHANGE__API_KEY="K1",
-            MMD_EXCHANGE__API_SECRET="S1",
-            MMD_CONTROL__PORT=str(self.control_port),
-            MMD_GUARD__PORT=str(self.guard_port),
-            MMD_STATE_DIR=str(self.state),
-            **{"MMD_QUOTING__STRATEGY": "fixed", **settings},
-        )
+        usual = {
+            "MMD_EXCHANGE__REST_URL": f"http://{base}",
+            "MMD_EXCHANGE__STREAM_URL": f"ws://{base}",
+            "MMD_EXCHANGE__WEBSOCKET_API_URL": f"ws://{base}/ws-api/v3",
+            "MMD_EXCHANGE__API_KEY": "K1",
+            "MMD_EXCHANGE__API_SECRET": "S1",
+            "MMD_CONTROL__PORT": str(self.control_port),
+            "MMD_GUARD__PORT": str(self.guard_port),
+            "MMD_STATE_DIR": str(self.state),
+            "MMD_QUOTING__STRATEGY": "fixed",
+        }
+        return clean_environment(**{**usual, **settings})
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One `mmd` command against the daemon's control port."""

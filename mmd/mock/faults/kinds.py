@@ -9,13 +9,19 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mmd.mock.faults.corruption import Corruption
 from mmd.mock.faults.frame_class import FrameClass
 
 FrameChannel = Literal["all", "market", "order_entry"]
 RequestChannel = Literal["all", "rest", "order_entry"]
+
+
+def _number(value: object) -> object:
+    """Choices among numbers, unlike other numbers, are not read from text by themselves; command lines give text."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
 
 NORMAL_CLOSURE = 1000
 ABNORMAL_CLOSURE = 1006
@@ -233,7 +239,9 @@ class RateLimitBan(LastingFault):
     kind: Literal["rate_limit_ban"] = "rate_limit_ban"
     seconds: float | None = Field(default=10.0, gt=0, description="how long the ban lasts, s")
     channel: RequestChannel = Field(default="all", description="only REST, or only the WebSocket API")
-    status: Literal[418, 429] = Field(default=418, description="429: asked to stop; 418: banned")
+    status: Annotated[Literal[418, 429], BeforeValidator(_number)] = Field(
+        default=418, description="429: asked to stop; 418: banned"
+    )
 
 
 class ServerShutdown(Fault):

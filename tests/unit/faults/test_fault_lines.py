@@ -125,7 +125,7 @@ def test_spared_connections_and_channels() -> None:
 
 def test_a_ban_holds_until_its_end() -> None:
     board = FaultBoard()
-    board.switch_on(parse_fault({"kind": "rate_limit_ban", "seconds": 5, "status": 429}), 0)
+    board.switch_on(parse_fault({"kind": "rate_limit_ban", "seconds": 5, "status": "429"}), 0)
     plan = plan_request(board, "rest", 0, "GET depth", changes_orders=False, now_ns=2_000_000_000)
     assert plan.refusal is not None
     assert (plan.refusal.status, plan.refusal.retry_seconds) == (429, 3.0)
