@@ -213,11 +213,12 @@ class Drill:
 
     def ban(self) -> Iterator[Row]:
         """418 for a while."""
-        row = Row("418, banned for 5 s", "silence until the time is over, then quotes; no halt")
+        row = Row("418, banned for 10 s", "silence until the time is over, then quotes; no halt")
         while True:
             self._at_any_instant()
-            self._fault("rate_limit_ban", "status=418", "seconds=5")
-            wait_until("the pause", lambda: any("rate_limited" in pause for pause in self.system.report()["pauses"]))
+            before = self._pauses("rate_limited")
+            self._fault("rate_limit_ban", "status=418", "seconds=10")
+            wait_until("a pause", lambda: self._pauses("rate_limited") > before)
             wait_until("quotes", self._quoting_by_report, 60)
             assert not self.system.report()["halt"]["halted"]
             self._settle(row)
@@ -255,6 +256,9 @@ class Drill:
         row.times += 1
         system.control("POST", "/resume", {"reason": "drill: looked at"})
         self._quoting()
+
+    def _pauses(self, reason: str) -> int:
+        return int(self.system.report()["pause_counts"].get(reason, 0))
 
     def _balance(self) -> float:
         account = self.system.venue("account", "K1", "S1")

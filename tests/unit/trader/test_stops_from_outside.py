@@ -49,7 +49,7 @@ def test_after_standing_still_the_timer_brings_the_newest_quote() -> None:
     session.now += 3 * SECOND
     session.give(TouchUpdate("BTCUSDT", session.now, session.now, 10_000, 6_002_000, 9, 6_002_010, 9))
     assert not session.give(BatchEnd(session.now))
-    assert sum(isinstance(command, ReplaceOrder) for command in session.wait(0.0)) == 2
+    assert any(isinstance(command, ReplaceOrder) for command in session.wait(0.0))
 
 
 def test_cut_off_is_having_orders_open_and_no_way_to_cancel_them() -> None:
