@@ -218,7 +218,7 @@ class Drill:
             self._at_any_instant()
             before = self._pauses("rate_limited")
             self._fault("rate_limit_ban", "status=418", "seconds=10")
-            wait_until("a pause", lambda: self._pauses("rate_limited") > before)
+            wait_until("a pause", lambda before=before: self._pauses("rate_limited") > before)
             wait_until("quotes", self._quoting_by_report, 60)
             assert not self.system.report()["halt"]["halted"]
             self._settle(row)
