@@ -53,8 +53,8 @@ class CompanionUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     risk_sizes: bool = False
     """Whether the score scales sizes."""
     gains: dict[str, float] = {}
-    """What a counted row's standing quotes earned on the validation part, sigma over H summed over the series: without, with the
-    slope, with pulling."""
+    """What a counted row's standing quotes earned on the validation part, sigma over H summed over the series, with each slope and
+    threshold that was tried."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a number that is out of its range."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="train", help="Train networks and write bundles.", add_completion=False, pretty_exceptions_enable=False)
 
-NETWORKS = ("quote", "companion", "cross-asset", "all")
+NETWORKS = ("quote", "companion", "combination", "cross-asset", "all")
 CROSS_EPOCHS = 10
 """Of the cross-asset network at most."""
 EXIT_ERROR = 1
@@ -29,7 +29,8 @@ EXIT_USAGE = 2
 NetworkArgument = Annotated[
     str,
     typer.Argument(
-        help="quote; companion (order flow, adverse selection and risk, into the bundle at --out); cross-asset (likewise into it; "
+        help="quote; companion (order flow, adverse selection and risk, into the bundle at --out); combination (trains "
+        "nothing: fits how the heads of the bundle at --out are combined); cross-asset (likewise into it; "
         "needs data of several instruments of the same time); or all."
     ),
 ]
@@ -109,7 +110,14 @@ def train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from mmd.learning.architecture import ARCHITECTURES
     from mmd.learning.batches import WalkSizes
-    from mmd.learning.companion_command import companion_summary, cross_asset_summary, run_companion, run_cross_asset
+    from mmd.learning.companion_command import (
+        combination_summary,
+        companion_summary,
+        cross_asset_summary,
+        run_companion,
+        run_cross_asset,
+    )
+    from mmd.learning.companion_use import fit_companion_use
     from mmd.learning.cross_asset_rows import received_together
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
@@ -126,6 +134,8 @@ def train(
     work = _work_dir(work_dir, out)
     if network in ("companion", "all"):
         _beside("companion", lambda: run_companion(dataset, out, work, seed=seed, resume=resume), companion_summary)
+    if network in ("companion", "combination", "all"):
+        _beside("combination", lambda: fit_companion_use(out, dataset), combination_summary)
     if network == "all" and not received_together(dataset.histories):
         typer.echo("cross-asset: left out, since no two series of the data were received together", err=True)
     elif network in ("cross-asset", "all"):

@@ -26,6 +26,20 @@ def run_companion(dataset: Dataset, out: Path, work_dir: Path, *, seed: int, res
     return attach_companion(out, companion, files)
 
 
+def combination_summary(bundle: Bundle) -> str:
+    """Weights and multipliers that the card has now."""
+    card = bundle.card
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in card.fair_weights.items())
+    lines = [f"{bundle.folder}: E = {weights}; spread x {card.spread_multiplier:g}"]
+    if card.companion is not None:
+        use = card.companion.use
+        lines.append(
+            f"  P(adverse): median {use.adverse_median:g}, slope {use.adverse_slope:g}, pulls at {use.adverse_pull:g}; "
+            f"risk {'scales sizes' if use.risk_sizes else 'is not used'}"
+        )
+    return "\n".join(lines)
+
+
 def companion_summary(bundle: Bundle) -> str:
     """Each head against its baselines by series."""
     from mmd.learning.companion_evaluation import HEADLINES

@@ -3,7 +3,8 @@
 - E: non-negative ridge weights of microprice, price head and order flow (as 2 P(up) - 1) together. A head that does not beat its
   best baseline takes no part.
 - P(adverse): slope of the multiplier of a side's half-spread, and the threshold beyond which pulling withholds it: those with which
-  standing quotes earn the most, each series by its gain a quote; none where that is no more than without.
+  standing quotes earn the most, each series by its gain a row; none where that is no more than without. The spread multiplier is
+  fitted anew for each slope, so that a slope moves width to the side that needs it and makes no quote wider on the whole.
 - risk: sizes are scaled where the score ranks moves better than its baseline does.
 """
 
@@ -17,21 +18,24 @@ import msgspec
 import numpy as np
 
 from mmd.inference.bundle import Bundle, load_bundle, write_card
+from mmd.inference.card import Card
 from mmd.inference.companion import Companion, CompanionUse
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
 from mmd.learning.dataset import VALIDATION, Dataset, Part
 from mmd.learning.evaluation import Served, counted_rows, expected_move, ic, joined, serve
-from mmd.learning.fitting import RIDGE, SHIFT_QUANTILE, non_negative
+from mmd.learning.fitting import MULTIPLIER_BOUNDS, NEVER_PULL, RIDGE, SHIFT_QUANTILE, non_negative
 from mmd.learning.labels import LabelSettings, spread_in_sigma
 from mmd.learning.serving import serve_companion
 from mmd.learning.sessions import Floats, feature_schema_hash
 from mmd.learning.standing_quotes import Sides, quote_outcome
-from mmd.quoting.prediction import multiplier
+from mmd.quoting.prediction import LEAST_MULTIPLIER, MOST_MULTIPLIER
 
 SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 PULLS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+SIMULATED = "sim "
+"""How the series of simulated markets begin."""
 CANDIDATES = ("microprice", "price_head", "order_flow")
 
 
@@ -54,28 +58,37 @@ def fit_companion_use(folder: Path, dataset: Dataset, runtime: Runtime | None = 
     """
     used = runtime or load_runtime()
     bundle = load_bundle(folder, feature_schema_hash=feature_schema_hash())
-    card, companion = bundle.card, bundle.card.companion
-    if companion is None:
+    card = bundle.card
+    if card.companion is None:
         raise BundleError(f"{folder}: has no companion networks to combine: train them with `mmd train companion`")
     heard = [hear(bundle, part, used) for part in dataset.parts[VALIDATION] if part.rows > card.steps]
+    write_card(folder, fitted(card, heard, dataset.label_settings))
+    return load_bundle(folder, feature_schema_hash=feature_schema_hash())
+
+
+def fitted(card: Card, heard: Sequence[Heard], settings: LabelSettings) -> Card:
+    """The card with weights, bounds and multipliers fitted on what was heard; its stage begins anew."""
+    companion = card.companion
+    assert companion is not None
     groups: dict[str, list[Heard]] = {}
     for each in heard:
         groups.setdefault(each.served.series, []).append(each)
     weights = fair_weights(groups, order_flow_is_useful=companion.useful.get("p_up", False))
-    settings = dataset.label_settings
     sizes = np.concatenate([np.abs(_expected(each, weights)) for each in heard])
     shift = float(np.clip(np.quantile(sizes, SHIFT_QUANTILE), 0.1, settings.price_clip))
-    use = _use(groups, weights, companion.useful, Terms(settings, card.spread_multiplier, card.pull_threshold))
-    complete = msgspec.structs.replace(
+    # Simulations are there for volume; what is worth showing is for recorded markets to say, where there are any.
+    recorded = {series: parts for series, parts in groups.items() if not series.startswith(SIMULATED)} or groups
+    use, spread_factor = fit_use(recorded, weights, companion.useful, Terms(settings, 1.0, card.pull_threshold))
+    return msgspec.structs.replace(
         card,
-        fair_weights=weights,
+        # Weights of networks that are fitted elsewhere stay.
+        fair_weights=card.fair_weights | weights,
         max_shift=round(shift, 4),
+        spread_multiplier=spread_factor,
         companion=msgspec.structs.replace(companion, use=use),
         stage="none",
         evidence=(),
     )
-    write_card(folder, complete)
-    return load_bundle(folder, feature_schema_hash=feature_schema_hash())
 
 
 def hear(bundle: Bundle, part: Part, runtime: Runtime) -> Heard:
@@ -121,9 +134,10 @@ class Terms:
     pull_threshold: float
 
 
-def _use(
+def fit_use(
     groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], useful: Mapping[str, bool], terms: Terms
-) -> CompanionUse:
+) -> tuple[CompanionUse, float]:
+    """And the spread multiplier that goes with it."""
     every = [each for parts in groups.values() for each in parts]
     asked = np.concatenate([side[each.served.stands.row] for each in every for side in (each.adverse.bid, each.adverse.ask)])
     median = round(float(np.median(asked)), 4)
@@ -132,21 +146,52 @@ def _use(
         risk_median=round(float(np.median(np.concatenate([each.risk for each in every]))), 4),
         risk_sizes=useful.get("risk", False),
     )
-    plain = gain(groups, weights, neutral, replace(terms, pull_threshold=0.0))
+    plain_spread = spread_multiplier(groups, neutral, terms.settings)
     if not useful.get("p_adverse", False):
-        return neutral
-    sloped = [msgspec.structs.replace(neutral, adverse_slope=slope) for slope in SLOPES]
-    gains = [gain(groups, weights, each, replace(terms, pull_threshold=0.0)) for each in sloped]
-    best = int(np.argmax(gains))
-    found = sloped[best] if gains[best] > plain else neutral
-    # With pulling, beside what E pulls.
-    unpulled = gain(groups, weights, found, terms)
-    pulled = [msgspec.structs.replace(found, adverse_pull=threshold) for threshold in PULLS]
-    pulled_gains = [gain(groups, weights, each, terms) for each in pulled]
-    best_pull = int(np.argmax(pulled_gains))
-    found = pulled[best_pull] if pulled_gains[best_pull] > unpulled else found
-    kept = {"without": plain, "with_slope": max(gains[best], plain), "with_pull": max(pulled_gains[best_pull], unpulled)}
-    return msgspec.structs.replace(found, gains={name: float(f"{value:.5g}") for name, value in kept.items()})
+        return neutral, plain_spread
+
+    def earned(use: CompanionUse, factor: float, *, pull: bool) -> float:
+        pulls_at = terms.pull_threshold if pull else NEVER_PULL
+        return gain(groups, weights, use, replace(terms, spread_multiplier=factor, pull_threshold=pulls_at))
+
+    found, factor, best = neutral, plain_spread, earned(neutral, plain_spread, pull=False)
+    gains = {"without": best}
+    for slope in SLOPES:
+        tried = msgspec.structs.replace(neutral, adverse_slope=slope)
+        tried_factor = spread_multiplier(groups, tried, terms.settings)
+        value = earned(tried, tried_factor, pull=False)
+        gains[f"slope {slope:g}"] = value
+        if value > best:
+            found, factor, best = tried, tried_factor, value
+    best = gains["pulling by E"] = earned(found, factor, pull=True)
+    sloped = found
+    for threshold in PULLS:
+        tried = msgspec.structs.replace(sloped, adverse_pull=threshold)
+        value = earned(tried, factor, pull=True)
+        gains[f"pulling at {threshold:g} too"] = value
+        if value > best:
+            found, best = tried, value
+    shown = {name: float(f"{value:.5g}") for name, value in gains.items()}
+    return msgspec.structs.replace(found, gains=shown), factor
+
+
+def spread_multiplier(groups: Mapping[str, Sequence[Heard]], use: CompanionUse, settings: LabelSettings) -> float:
+    """Factor that makes spread head and P(adverse) together cover the stated quantile of trades; the mean over series, bounded."""
+    factors = []
+    for parts in groups.values():
+        needed, given = [], []
+        for each in parts:
+            served = each.served
+            sign = served.trade_sign
+            traded = sign != 0
+            p_adverse = np.where(sign > 0, each.adverse.ask, each.adverse.bid)[traded]
+            said, label = served.outputs[:, 1][traded], served.spread_place[traded]
+            given.append(spread_in_sigma(said, settings.spread_min, settings.spread_max) * multiplier_of(p_adverse, use))
+            needed.append(spread_in_sigma(label, settings.spread_min, settings.spread_max))
+        ratio = np.concatenate(needed) / np.concatenate(given)
+        if len(ratio):
+            factors.append(float(np.log(np.quantile(ratio, settings.spread_quantile))))
+    return round(float(np.clip(np.exp(np.mean(factors)), *MULTIPLIER_BOUNDS)), 4) if factors else 1.0
 
 
 def gain(groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], use: CompanionUse, terms: Terms) -> float:
@@ -174,7 +219,9 @@ def gain(groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], us
 
 def multiplier_of(p_adverse: Floats, use: CompanionUse) -> Floats:
     """Of many rows what the quoter makes of each."""
-    return np.array([multiplier(use.adverse_slope, use.adverse_median, p) for p in p_adverse.tolist()])
+    return np.asarray(
+        np.clip(1.0 + use.adverse_slope * (p_adverse - use.adverse_median), LEAST_MULTIPLIER, MOST_MULTIPLIER), dtype=np.float64
+    )
 
 
 def _candidates(each: Heard) -> Floats:

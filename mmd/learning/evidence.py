@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
 
 from mmd.inference.bundle import Bundle, content_digest
+from mmd.inference.companion import Companion
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.baselines import Fitted, Stretch, fit_baselines
 from mmd.learning.data import Source, load_rows
@@ -17,7 +19,7 @@ from mmd.learning.evaluation import ic, one_horizon_utility, pinball
 from mmd.learning.labels import LabelSettings, make_labels
 from mmd.learning.moves import HORIZONS_SECONDS
 from mmd.learning.price_evaluation import Judged, PriceEvidence, evaluate_price, finite
-from mmd.learning.serving import ServedSession, serve_session
+from mmd.learning.serving import ServedSession, serve_companion, serve_session
 from mmd.learning.sessions import Floats
 
 EVIDENCE_VERSION = 1
@@ -118,9 +120,10 @@ def gather(
     heard.on_total(sum(session.rows for session, _ in wanted))
     heard.on_stage("serving")
     predictor = QuotePredictor(bundle)
+    companion = _weighing_companion(bundle)
     judged = []
     for session, cuts in wanted:
-        served = serve_session(predictor, session, heard.on_rows)
+        served = _with_order_flow(serve_session(predictor, session, heard.on_rows), companion)
         judged.append(Judged(served, Stretch(session, *cuts[TEST]), Stretch(session, *cuts[VALIDATION])))
     heard.on_stage("fitting baselines")
     stretches = [Stretch(session, cuts[TRAIN][0], max(cuts[TRAIN][1], cuts[VALIDATION][1])) for session, cuts in cut]
@@ -141,10 +144,26 @@ def gather(
         horizon_seconds=own,
         sources=[f"{source.series}: {source.describe}" for source in sources],
         split=split.model_dump_json(),
-        price=evaluate_price(judged, fitted, bundle.card.fair_weights, own, horizons),
+        price=evaluate_price(judged, fitted, bundle.card.fair_weights, own, horizons, bundle.card.max_shift),
         spread=_spread(judged, settings),
         position=_position(judged, settings),
     )
+
+
+def _weighing_companion(bundle: Bundle) -> Companion | None:
+    """Where the order flow has a weight in E; else nobody needs to hear it for the price."""
+    card = bundle.card.companion
+    if card is None or not bundle.card.fair_weights.get("order_flow", 0.0):
+        return None
+    return Companion(card, bundle.companion_files)
+
+
+def _with_order_flow(served: ServedSession, companion: Companion | None) -> ServedSession:
+    if companion is None:
+        return served
+    flow = 2.0 * serve_companion(companion, served.session).p_up - 1.0
+    flow[: companion.card.steps] = 0.0
+    return replace(served, order_flow=flow)
 
 
 def _by_series(judged: Sequence[Judged]) -> dict[str, list[Judged]]:

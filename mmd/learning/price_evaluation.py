@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -80,8 +81,9 @@ def evaluate_price(
     fair_weights: Mapping[str, float],
     own_horizon: float,
     horizons: Sequence[float] = HORIZONS_SECONDS,
+    max_shift: float = math.inf,
 ) -> PriceEvidence:
-    """`fitted` by horizon; a horizon without takes those of `own_horizon`, if there are any."""
+    """`fitted` by horizon; a horizon without takes those of `own_horizon`, if there are any. `max_shift` bounds E, in sigma."""
     by_series: dict[str, list[Judged]] = {}
     for each in judged:
         by_series.setdefault(each.served.session.series, []).append(each)
@@ -93,7 +95,7 @@ def evaluate_price(
         for horizon in sorted({*horizons, own_horizon}):
             baselines = fitted.get(horizon) or fitted.get(own_horizon)
             for counted_by in COUNTS:
-                found = _Lines(series, parts, horizon, counted_by, baselines, fair_weights, said)
+                found = _Lines(series, parts, horizon, counted_by, baselines, fair_weights, max_shift, said)
                 lines += found.lines()
                 if horizon == own_horizon and counted_by == TIME:
                     hours += found.hours()
@@ -112,11 +114,12 @@ class _Lines:
         counted_by: str,
         baselines: Fitted | None,
         fair_weights: Mapping[str, float],
+        max_shift: float,
         said: dict[tuple[int, str, int, int], Floats],
     ) -> None:
         self._said = said
         self._series, self._horizon, self._counted_by = series, horizon, counted_by
-        self._baselines, self._weights = baselines, fair_weights
+        self._baselines, self._weights, self._max_shift = baselines, fair_weights, max_shift
         names = [*OURS, *PLAIN, *(baselines.models if baselines else ())]
         self._test = {name: self._blocks(name, [(each.served, each.test) for each in parts]) for name in names}
         self._slopes = {name: self._blocks(name, [(each.served, each.before) for each in parts]).slope() for name in names}
@@ -144,11 +147,7 @@ class _Lines:
     def _ours(self, name: str, served: ServedSession) -> Floats:
         if name == HEAD:
             return served.price_change_bps
-        session = served.session
-        microprice = 1e4 * session.microprice_ticks / session.mid_ticks
-        return np.asarray(
-            self._weights.get("microprice", 0.0) * microprice + self._weights.get("price_head", 0.0) * served.price_change_bps
-        )
+        return served.expected_move_bps(self._weights, self._max_shift)
 
     def _fitted(self, name: str, stretch: Stretch) -> Floats:
         key = (id(self._baselines), name, id(stretch.session), stretch.start)

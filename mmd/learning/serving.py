@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,17 @@ class ServedSession:
     """sigma over H."""
     spread_place: Floats
     position: Floats
+    order_flow: Floats | None = None
+    """2 P(up) - 1, 0 while its state was cold; None where it has no weight in E."""
+
+    def expected_move_bps(self, fair_weights: Mapping[str, float], max_shift: float) -> Floats:
+        """E as it is quoted on before the online rescaling, basis points of the mid; `max_shift` bounds it, in sigma."""
+        session, per_sigma = self.session, bps_per_sigma(self.session)
+        expected = fair_weights.get("microprice", 0.0) * 1e4 * session.microprice_ticks / session.mid_ticks
+        expected = expected + fair_weights.get("price_head", 0.0) * self.price_change_bps
+        if self.order_flow is not None:
+            expected = expected + fair_weights.get("order_flow", 0.0) * self.order_flow * per_sigma
+        return np.asarray(np.clip(expected, -max_shift * per_sigma, max_shift * per_sigma))
 
     @property
     def price_change_bps(self) -> Floats:
