@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: drill results help setup setup-dev setup-tflite setup-clients setup-system demo run test test-system test-clients long lint format bench bench-docs docs lock clean
+.PHONY: drill results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,13 +38,19 @@ setup-tflite: .venv-tflite/.stamp ## the environment of the tflite-runtime tests
 
 setup-clients: .venv-clients/.stamp ## the environment of third-party clients that trade on the mock (needs a C compiler)
 
+.venv-ray/.stamp: requirements/ray.txt
+	@deploy/scripts/make-environment .venv-ray requirements/ray.txt --project
+	@touch $@
+
+setup-ray: .venv-ray/.stamp ## the environment of sweeps on a Ray cluster
+
 demo: setup ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
-	@$(BIN)/python -m pytest -n 2 -m "not system and not long and not clients" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not system and not long and not clients and not ray" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
-	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
 
 lint: setup-dev ## ruff, mypy --strict and the import contract
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -74,6 +80,9 @@ test-system: setup-dev ## tests that need those packages
 test-clients: setup-dev setup-clients ## third-party clients' sessions against the mock; WRITE_TABLE=1 writes their table anew
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
+test-ray: setup-ray ## a sweep on a Ray cluster of this machine
+	@.venv-ray/bin/python -m pytest -m ray tests/ray $(ARGS)
+
 long: setup-dev ## tests that take longer; their tables go to docs/evidence
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
@@ -84,4 +93,4 @@ lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-tflite .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-tflite .venv-clients .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

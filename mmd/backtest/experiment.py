@@ -21,7 +21,7 @@ from mmd.backtest.errors import BacktestError
 from mmd.backtest.figures import Terms
 from mmd.backtest.latency import Latency
 from mmd.backtest.options import parse_calendar, parse_options
-from mmd.backtest.report import document
+from mmd.backtest.report import document, encode
 from mmd.backtest.runner import Networks, Options, Run, convert_source, run_on
 from mmd.exchanges.binance.decode import MalformedFrame
 from mmd.inference.bundle import weighed
@@ -123,7 +123,8 @@ def outcome(experiment: Experiment) -> Outcome:
         run = perform(experiment)
     except (BacktestError, BundleError, RuntimeUnavailable, OSError) as error:
         return Outcome(None, str(error))
-    return Outcome(document(run, terms(experiment, run.options)))
+    plain: dict[str, Any] = msgspec.json.decode(encode(document(run, terms(experiment, run.options))))
+    return Outcome(plain)
 
 
 def terms(experiment: Experiment, options: Options) -> Terms:

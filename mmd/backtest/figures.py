@@ -19,6 +19,7 @@ from mmd.backtest.statistics import (
     calmar,
     deflated_sharpe,
     max_drawdown,
+    moments,
     sharpe,
     sortino,
 )
@@ -120,6 +121,7 @@ def _article(fills: list[FillColumns], times: npt.NDArray[np.int64], equity: Flo
     )
     block = max(1, round(max(LEAST_BLOCK_SECONDS, seconds / BLOCKS) / period))
     interval = block_bootstrap_of(returns, block, lambda series: sharpe(series, periods_a_year), terms.seed)
+    shape = moments(returns)
     return {
         "total_return": total,
         "sharpe_ratio": sharpe(returns, periods_a_year),
@@ -132,6 +134,7 @@ def _article(fills: list[FillColumns], times: npt.NDArray[np.int64], equity: Flo
         "calmar_ratio": calmar(total, fall, years),
         "deflated_sharpe_probability": deflated_sharpe(returns, terms.trials),
         "trials": terms.trials,
+        "sharpe_moments": None if shape is None else asdict(shape),
         "return_period_seconds": period,
         "days_a_year": terms.calendar.days,
         "hours_a_day": terms.calendar.hours,

@@ -18,8 +18,9 @@ from mmd.backtest.summary import rows, symbol_rows
 MOST_POINTS = 4_000
 CURVE_SECONDS = (0.0, *MARKOUT_SECONDS)
 _STYLE = (
-    "body{font:16px/1.45 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:0 .8rem}"
-    "table{border-collapse:collapse;width:100%}td{border-bottom:1px solid #ccc;padding:.25rem .4rem;vertical-align:top}"
+    "body{font:16px/1.45 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:0 .8rem}h1{font-size:1.4rem}"
+    "table{border-collapse:collapse;width:100%;overflow-wrap:anywhere}"
+    "td{border-bottom:1px solid #ccc;padding:.25rem .4rem;vertical-align:top}"
     "td+td{text-align:right;font-variant-numeric:tabular-nums}h2{margin-top:2rem}"
 )
 
@@ -31,26 +32,36 @@ def write_page(run: Run, report: dict[str, Any], path: Path) -> None:
 
 def page(run: Run, report: dict[str, Any]) -> str:
     """The HTML, plotly's script inside it."""
+    head = f"{report['strategy']} on {', '.join(report['figures']['symbols'])}"
+    tables = html_table(rows(report["figures"]))
+    for symbol, each in report["figures"]["symbols"].items():
+        tables += f"<h2>{escape(symbol)}</h2>{html_table(symbol_rows(each))}"
+    body = (
+        f"<h1>Backtest: {escape(head)}</h1><p>{escape(report['from'])} to {escape(report['to'])}</p>"
+        f"{tables}<h2>What it rests on</h2>{html_table(_basis(report))}"
+    )
+    return document_page(f"Backtest: {head}", body, _plots(run, report))
+
+
+def document_page(title: str, body: str, plots: list[tuple[str, Any]]) -> str:
+    """A whole page of a body and titled plots under it, plotly's script inside it."""
     parts: list[str] = []
-    plots = _plots(run, report)
-    for number, (title, figure) in enumerate(plots):
+    for number, (name, figure) in enumerate(plots):
+        figure.update_layout(
+            height=360, margin={"l": 45, "r": 10, "t": 10, "b": 40}, legend={"orientation": "h"}, autosize=True, dragmode=False
+        )
         script: bool = number == 0
         drawn = figure.to_html(full_html=False, include_plotlyjs=script, config={"responsive": True, "displayModeBar": False})
-        parts.append(f"<h2>{escape(title)}</h2>{drawn}")
-    head = f"{report['strategy']} on {', '.join(report['figures']['symbols'])}"
-    tables = _table(rows(report["figures"]))
-    for symbol, each in report["figures"]["symbols"].items():
-        tables += f"<h2>{escape(symbol)}</h2>{_table(symbol_rows(each))}"
+        parts.append(f"<h2>{escape(name)}</h2>{drawn}")
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>Backtest: {escape(head)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Backtest: {escape(head)}</h1><p>{escape(report['from'])} to {escape(report['to'])}</p>"
-        f"{tables}<h2>What it rests on</h2>{_table(_basis(report))}{''.join(parts)}</body></html>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}{''.join(parts)}</body></html>"
     )
 
 
-def _table(pairs: list[tuple[str, str]]) -> str:
+def html_table(pairs: list[tuple[str, str]]) -> str:
+    """Two columns."""
     body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in pairs)
     return f"<table>{body}</table>"
 
@@ -95,8 +106,6 @@ def _plots(run: Run, report: dict[str, Any]) -> list[tuple[str, Any]]:
         plots.append((f"{symbol}: markout by horizon, bps", _markouts(track)))
         if any(track.attributions):
             plots.append((f"{symbol}: where the quotes that were filled stood, ticks from the mid", _attribution(track)))
-    for _, figure in plots:
-        figure.update_layout(height=360, margin={"l": 45, "r": 10, "t": 10, "b": 40}, legend={"orientation": "h"})
     return plots
 
 

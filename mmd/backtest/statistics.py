@@ -105,28 +105,47 @@ def block_bootstrap_of(
     return Interval(float(low), float(high), blocks)
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What a Sharpe ratio of a series rests on: the periods, the ratio a period, and the shape of the returns."""
+
+    periods: int
+    ratio: float
+    skewness: float
+    kurtosis: float
+
+
+def moments(returns: Floats) -> Moments | None:
+    """None where no ratio is defined."""
+    ratio = sharpe(returns, 1.0)
+    if ratio is None or len(returns) < 3:
+        return None
+    centred = returns - np.mean(returns)
+    deviation = float(np.std(returns))
+    return Moments(len(returns), ratio, float(np.mean(centred**3)) / deviation**3, float(np.mean(centred**4)) / deviation**4)
+
+
 def deflated_sharpe(returns: Floats, trials: int) -> float | None:
+    """`deflated` of a series, for trials of which nothing else is known."""
+    found = moments(returns)
+    return None if found is None else deflated(found, trials)
+
+
+def deflated(found: Moments, trials: int, spread: float | None = None) -> float | None:
     """Probability that the true Sharpe ratio is above the best that `trials` worthless trials would show.
 
-    Source: D. Bailey, M. López de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40 (2014). The spread of the
-    trials' ratios is not known here and is taken as that of estimates of a ratio of 0 on as many periods, 1 ÷ (n - 1). With one
-    trial this is the probabilistic Sharpe ratio against 0.
+    Source: D. Bailey, M. López de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40 (2014). `spread` is the
+    standard deviation of the trials' ratios a period; where it is not known it is taken as that of estimates of a ratio of 0 on
+    as many periods, 1 ÷ √(n - 1). With one trial this is the probabilistic Sharpe ratio against 0.
     """
-    count = len(returns)
-    ratio = sharpe(returns, 1.0)
-    if ratio is None or count < 3:
-        return None
+    count, ratio = found.periods, found.ratio
     normal = NormalDist()
     benchmark = 0.0
     if trials > 1:
-        spread = 1.0 / math.sqrt(count - 1)
+        scale = 1.0 / math.sqrt(count - 1) if spread is None else spread
         first, second = normal.inv_cdf(1.0 - 1.0 / trials), normal.inv_cdf(1.0 - 1.0 / (trials * math.e))
-        benchmark = spread * ((1.0 - EULER_MASCHERONI) * first + EULER_MASCHERONI * second)
-    centred = returns - np.mean(returns)
-    deviation = float(np.std(returns))
-    skewness = float(np.mean(centred**3)) / deviation**3
-    kurtosis = float(np.mean(centred**4)) / deviation**4
-    variance = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio * ratio
+        benchmark = scale * ((1.0 - EULER_MASCHERONI) * first + EULER_MASCHERONI * second)
+    variance = 1.0 - found.skewness * ratio + (found.kurtosis - 1.0) / 4.0 * ratio * ratio
     if variance <= 0:
         return None
     return normal.cdf((ratio - benchmark) * math.sqrt(count - 1) / math.sqrt(variance))
