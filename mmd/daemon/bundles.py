@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.companion import Companion
+from mmd.inference.cross_asset import CrossAssetPredictor
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
@@ -42,9 +43,17 @@ def make_predictors(bundle: Bundle, symbols: Iterable[str], runtime: str = "auto
     Raises `BundleError` where graphs and golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
     used = load_runtime(runtime)
-    return {symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used)) for symbol in symbols}
+    return {
+        symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used), cross_asset=_cross_asset(bundle, used))
+        for symbol in symbols
+    }
 
 
 def _companion(bundle: Bundle, runtime: Runtime) -> Companion | None:
     card = bundle.card.companion
     return None if card is None else Companion(card, bundle.companion_files, runtime)
+
+
+def _cross_asset(bundle: Bundle, runtime: Runtime) -> CrossAssetPredictor | None:
+    card = bundle.card.cross_asset
+    return None if card is None else CrossAssetPredictor(card, bundle.cross_asset_files, runtime)

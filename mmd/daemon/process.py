@@ -234,6 +234,7 @@ class Daemon:
             gate=settings.networks.gate,
             session_gap_seconds=settings.networks.session_gap_seconds,
             reference_symbols=settings.reference_symbols,
+            cross_asset_symbols=settings.networks.cross_asset_symbols,
         )
         try:
             return Trader(

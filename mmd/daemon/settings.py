@@ -91,7 +91,17 @@ class NetworkSettings(BaseModel):
     session_gap_seconds: float = Field(
         5.0, gt=0, le=3600, description="Silence of the market data after which features and recurrent state begin anew, seconds."
     )
+    cross_asset_symbols: tuple[str, ...] = Field(
+        (),
+        description="Symbols at whose markets the cross-asset network looks beside a quoted one's, the first as many as it has "
+        "places for. Empty: all of `symbols` and `reference_symbols`, in that order.",
+    )
     gate: GateSettings = Field(GateSettings(), description="The gate before the networks.")
+
+    @field_validator("cross_asset_symbols", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class ProcessSettings(BaseModel):
@@ -198,6 +208,15 @@ class Settings(BaseModel):
         both = sorted(set(self.symbols) & set(self.reference_symbols))
         if both:
             raise ValueError(f"{', '.join(both)}: in symbols and in reference_symbols; a symbol is quoted or only watched")
+        return self
+
+    @model_validator(mode="after")
+    def _looked_at_are_there(self) -> Settings:
+        missing = sorted(set(self.networks.cross_asset_symbols) - {*self.symbols, *self.reference_symbols})
+        if missing:
+            raise ValueError(
+                f"networks.cross_asset_symbols: {', '.join(missing)} neither in symbols nor in reference_symbols; add it to one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ class GateRefusal(Enum):
     STALE = ("stale", "The inputs are older than `max_prediction_age_ms`.")
     NOT_FINITE = ("not_finite", "An input or an output is not a finite number.")
     OUT_OF_RANGE = ("out_of_range", "The inputs lie outside the training range by more than `max_out_of_range_score`.")
+    NO_REFERENCE = ("no_reference", "Cross-asset network: no other asset showed anything in the last seconds.")
     OVER_BUDGET = ("over_budget", "The evaluation took longer than `inference_budget_us`.")
 
 

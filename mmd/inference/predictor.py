@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmd.inference.bundle import Bundle
 from mmd.inference.card import Card
 from mmd.inference.companion import Companion
+from mmd.inference.cross_asset import CrossAssetPredictor
 from mmd.inference.errors import BundleError, ModelRefused
 from mmd.inference.golden import OUTPUT_NAMES, disagreement, state_names
 from mmd.inference.runtime import Runtime, TensorSession, bytes_of, load_runtime
@@ -39,6 +40,7 @@ class QuotePredictor:
         "_states",
         "card",
         "companion",
+        "cross_asset",
         "inventory",
         "market",
         "optimal_spread",
@@ -59,16 +61,18 @@ class QuotePredictor:
         *,
         hold_views: bool | None = None,
         companion: Companion | None = None,
+        cross_asset: CrossAssetPredictor | None = None,
     ) -> None:
         """Takes the first variant, in the card's order for this runtime, that loads and reproduces its golden vectors.
 
-        `companion` is what serves beside it on the same symbol; whoever steps this steps that too.
+        `companion` and `cross_asset` serve beside it on the same symbol; whoever steps this steps those too.
 
         Raises BundleError, naming what was wrong with each, where none does; RuntimeUnavailable where there is no such runtime.
         """
         used = runtime if isinstance(runtime, Runtime) else load_runtime(runtime)
         self.card: Card = bundle.card
         self.companion = companion
+        self.cross_asset = cross_asset
         self.runtime_name = used.name
         self.runtime_version = used.version
         self.refused_variants: dict[str, str] = {}
@@ -217,6 +221,8 @@ class RehearsedPredictor(QuotePredictor):
     def __init__(self, real: QuotePredictor) -> None:
         self.card = real.card
         self.companion = None if real.companion is None else real.companion.rehearsing()
+        # A rehearsal has one symbol, and so no references.
+        self.cross_asset = None
         self.runtime_name, self.runtime_version = real.runtime_name, real.runtime_version
         self.refused_variants, self.variant_name = real.refused_variants, real.variant_name
         self._session, self._invoke, self._outputs = real._session, real._invoke, real._outputs

@@ -77,9 +77,11 @@ class Moves:
 class AssetFeed:
     """One asset as others see it. Give it each warm row of the asset; ask what stood before a moment."""
 
-    __slots__ = ("_before", "_moves", "_newest")
+    __slots__ = ("_before", "_moves", "_newest", "horizon_seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, horizon_seconds: float = 1.0) -> None:
+        self.horizon_seconds = horizon_seconds
+        """H: moves are measured in the volatility over it."""
         self._moves = Moves()
         self._newest: _Row | None = None
         self._before: _Row | None = None
@@ -97,6 +99,11 @@ class AssetFeed:
         """The asset's book is not valid any more, or its session ended: neutral until there is another row."""
         self._moves = Moves()
         self._newest = self._before = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a row."""
+        return self._newest is not None
 
     def own(self) -> AssetRow:
         """The newest row, as of its own moment: what the asset itself is as a primary. Raises `TypeError` before there is one."""

@@ -21,11 +21,12 @@ from mmd.types.instrument import Instrument
 
 
 def expected_move(
-    context: QuoteContext, model: QuoteModel, price_change: float, order_flow: float, cross_move: float
+    context: QuoteContext, model: QuoteModel, price_change: float, order_flow: float, cross_move: float | None
 ) -> tuple[float, float, float, float]:
     """E in ticks before the online rescaling, as its parts of microprice, price head, order flow and cross-asset head.
 
-    `order_flow` is 2 P(up) - 1, the others are in sigma; one that may not be used is 0. Together they are bounded by max_shift.
+    `order_flow` is 2 P(up) - 1, the others are in sigma; one that may not be used is 0, the cross-asset network's None. Together
+    they are bounded by max_shift.
     """
     sigma = context.sigma_ticks
     bid_ticks, bid_lots, ask_ticks, ask_lots = context.bid_ticks, context.bid_lots, context.ask_ticks, context.ask_lots
@@ -35,8 +36,12 @@ def expected_move(
     micro = model.microprice_weight * (((bid_ticks * ask_lots + ask_ticks * bid_lots) / lots if lots else mid) - mid)
     head = model.price_head_weight * price_change * sigma
     flow = model.order_flow_weight * order_flow * sigma
-    cross = model.cross_asset_weight * cross_move * sigma
-    total, bound = micro + head + flow + cross, model.max_shift * sigma
+    cross, bound = 0.0, model.max_shift * sigma
+    if cross_move is not None and model.cross_asset_weight:
+        cross, bound = model.cross_asset_weight * cross_move * sigma, model.cross_max_shift * sigma
+        base = model.cross_base_scale
+        micro, head, flow = micro * base, head * base, flow * base
+    total = micro + head + flow + cross
     size = total if total > 0 else -total
     if size > bound:
         shrink = bound / size
@@ -63,7 +68,7 @@ class NeuralQuoter:
             self._model,
             prediction.price_change,
             0.0 if prediction.order_flow_refusal else 2.0 * prediction.p_up - 1.0,
-            0.0 if prediction.cross_refusal else prediction.cross_move,
+            None if prediction.cross_refusal else prediction.cross_move,
         )
 
     def spread_ticks(self, sigma_ticks: float, optimal_spread: float) -> float:

@@ -28,6 +28,10 @@ class QuoteModel(msgspec.Struct, frozen=True):
     order_flow_weight: float = 0.0
     """Of 2 P(up) - 1, in sigma; 0 where the order flow does not beat its baseline."""
     cross_asset_weight: float = 0.0
+    cross_base_scale: float = 1.0
+    """Where the cross-asset network may be used, the other parts of E are multiplied by it: they tell overlapping stories."""
+    cross_max_shift: float = 0.0
+    """Bound of |E| in sigma there."""
     adverse_median: float = 0.5
     adverse_slope: float = 0.0
     """The multiplier of a side's half-spread is 1 + slope x (P(adverse) - median), bounded."""

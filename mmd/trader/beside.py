@@ -103,10 +103,3 @@ class CompanionSeat:
         """Only of its like."""
         if isinstance(before, CompanionSeat):
             self.gate.refusals, self.gate.passed = before.gate.refusals, before.gate.passed
-
-
-def seats_of(
-    card: Card, companion: Companion | None, settings: GateSettings, signals: ExternalSignals, stages: StageTimer
-) -> tuple[Seat, ...]:
-    """One for each graph that the bundle has beside its quote network."""
-    return () if companion is None else (CompanionSeat(card, companion, settings, signals, stages),)

@@ -23,6 +23,7 @@ from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.order_desk import OrderDesk
+from mmd.trader.references import ReferenceBoard
 from mmd.trader.reporting import build_report
 from mmd.trader.safeguards import Safeguards
 from mmd.trader.settings import TraderConfig
@@ -107,8 +108,11 @@ class Trader:
         self.stages: StageTimer = stages if stages is not None else NoTimer()
         made = predictors or {}
         self.signals = ExternalSignals()
+        board = self._board = ReferenceBoard(tuple(instruments), config.cross_asset_symbols)
         self.desks = {
-            symbol: SymbolDesk(config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol), self.signals)
+            symbol: SymbolDesk(
+                config, instrument, self.stages, bundle if symbol in made else None, made.get(symbol), self.signals, board
+            )
             for symbol, instrument in instruments.items()
             if symbol not in config.reference_symbols
         }
@@ -117,6 +121,7 @@ class Trader:
             for symbol in config.reference_symbols
         }
         self.bundle = bundle
+        self._board.serve(bundle, self.desks, self.watched)
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
         self.now_ns = 0
@@ -362,6 +367,7 @@ class Trader:
     def _on_swap(self, event: SwapNetworks) -> None:
         self.now_ns = event.receive_ns
         self.bundle = event.bundle
+        self._board.serve(event.bundle, self.desks, self.watched)
         for symbol, desk in self.desks.items():
             desk.use(event.bundle, event.predictors[symbol])
 

@@ -19,10 +19,11 @@ from mmd.quoting.prediction import QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
 from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import limit_atoms
-from mmd.trader.beside import Seat, seats_of
+from mmd.trader.beside import CompanionSeat, Seat
 from mmd.trader.challenger import Challenger
 from mmd.trader.head_watch import HeadWatch
 from mmd.trader.perception import Perception
+from mmd.trader.references import CrossAssetSeat, ReferenceBoard
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, MarkPrice, TouchUpdate
@@ -35,6 +36,7 @@ class SymbolDesk:
     """One symbol's rooms. Prices in ticks, quantities in lots, money in quote atoms."""
 
     __slots__ = (
+        "_board",
         "_exposure_limit_atoms",
         "_fallback",
         "_fixed",
@@ -75,12 +77,14 @@ class SymbolDesk:
         bundle: Bundle | None,
         predictor: QuotePredictor | None,
         signals: ExternalSignals | None = None,
+        board: ReferenceBoard | None = None,
     ) -> None:
         settings = config.quoting
         self._settings = settings
         self._stages = stages
         self._gate_settings = config.gate
         self._signals = signals if signals is not None else ExternalSignals()
+        self._board = board
         self._loss_limit_atoms = limit_atoms(config.risk.max_daily_loss)
         self._exposure_limit_atoms = limit_atoms(config.risk.max_gross_exposure_notional)
         self.position_cap_atoms = limit_atoms(config.risk.max_position_notional)
@@ -100,7 +104,7 @@ class SymbolDesk:
             stages,
             session_gap_ns=round(config.session_gap_seconds * 1e9),
             max_age_ns=round(config.gate.max_prediction_age_ms * 1e6),
-            seats=self._seats(bundle, predictor, stages),
+            seats=self._seats(bundle, predictor, stages, board),
         )
         self._fixed = FixedSpreadQuoter(settings, instrument)
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
@@ -129,18 +133,26 @@ class SymbolDesk:
     def use(self, bundle: Bundle, predictor: QuotePredictor) -> None:
         """Quote with other networks from the next step on. What the gate counted and the book knows stays."""
         gate = PredictionGate(bundle.card, self._gate_settings)
-        self.perception.use(predictor, gate, self._seats(bundle, predictor, self._stages))
+        self.perception.use(predictor, gate, self._seats(bundle, predictor, self._stages, self._board))
         self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
         self.watch = HeadWatch(bundle, self._neural, self.perception.prediction)
         self._horizon_seconds = bundle.card.horizon_seconds
         self._variance = -1.0
         self.dirty = True
 
-    def _seats(self, bundle: Bundle | None, predictor: QuotePredictor | None, stages: StageTimer) -> tuple[Seat, ...]:
-        """The networks beside a bundle's quote network."""
+    def _seats(
+        self, bundle: Bundle | None, predictor: QuotePredictor | None, stages: StageTimer, board: ReferenceBoard | None
+    ) -> tuple[Seat, ...]:
+        """The networks beside a bundle's quote network; without a board none that looks at other symbols."""
         if bundle is None or predictor is None:
             return ()
-        return seats_of(bundle.card, predictor.companion, self._gate_settings, self._signals, stages)
+        seats: list[Seat] = []
+        if predictor.companion is not None:
+            seats.append(CompanionSeat(bundle.card, predictor.companion, self._gate_settings, self._signals, stages))
+        if predictor.cross_asset is not None and board is not None and len(board.feeds) > 1:
+            symbol = self.instrument.symbol
+            seats.append(CrossAssetSeat(bundle.card, predictor.cross_asset, self._gate_settings, board, symbol, stages))
+        return tuple(seats)
 
     def challenge(self, bundle: Bundle | None, predictor: QuotePredictor | None) -> None:
         """Watch another bundle's networks in shadow, from the rows at hand; None ends it."""
@@ -149,7 +161,8 @@ class SymbolDesk:
             return
         rows = self.perception.stream.ring.recent()
         predictor.warm(rows)
-        seats = self._seats(bundle, predictor, NoTimer())
+        # Its steps are evaluated later than they happen, when the other symbols' feeds have moved on.
+        seats = self._seats(bundle, predictor, NoTimer(), None)
         for seat in seats:
             seat.warm(rows)
         self.challenger = Challenger(
@@ -344,7 +357,7 @@ class SymbolDesk:
 
 def quote_model(bundle: Bundle) -> QuoteModel:
     """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
-    card, heads = bundle.card, bundle.card.head_weights
+    card, heads, cross = bundle.card, bundle.card.head_weights, bundle.card.cross_asset
     use = CompanionUse() if card.companion is None else card.companion.use
     centre = math.sqrt(card.spread_min * card.spread_max)
     return QuoteModel(
@@ -358,7 +371,9 @@ def quote_model(bundle: Bundle) -> QuoteModel:
         max_target=card.max_target * heads.position,
         horizon_ns=round(card.horizon_seconds * 1e9),
         order_flow_weight=card.fair_weights.get("order_flow", 0.0) * heads.p_up,
-        cross_asset_weight=card.fair_weights.get("cross_asset", 0.0) * heads.cross_asset,
+        cross_asset_weight=cross.weight * heads.cross_asset if cross is not None else 0.0,
+        cross_base_scale=1.0 + (cross.base_scale - 1.0) * heads.cross_asset if cross is not None else 1.0,
+        cross_max_shift=cross.max_shift if cross is not None else 0.0,
         adverse_median=use.adverse_median,
         adverse_slope=use.adverse_slope * heads.p_adverse,
         adverse_pull=use.adverse_pull if heads.p_adverse > 0 else 1.0,

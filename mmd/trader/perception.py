@@ -14,6 +14,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
 from mmd.market.feature_stream import FeatureStream
 from mmd.market.inventory import InventoryFeatures
+from mmd.market.reference import AssetFeed
 from mmd.quoting.prediction import ABSENT, Prediction
 from mmd.trader.beside import Seat
 from mmd.types.market import MarketTrade
@@ -33,6 +34,7 @@ class Perception:
         "_measured",
         "_stages",
         "drift",
+        "feed",
         "gate",
         "inventory",
         "inventory_is_zero",
@@ -58,6 +60,8 @@ class Perception:
         self.gate = gate
         self.seats = tuple(seats)
         """The networks beside it."""
+        self.feed: AssetFeed | None = None
+        """Through which other symbols' networks look at this one; None where nobody does."""
         self.drift = _drift_meter(predictor)
         self._measured = 0
         self.stream = FeatureStream()
@@ -125,19 +129,21 @@ class Perception:
         """After an event of the book. True when it made a step, and so a prediction."""
         if not book.valid:
             self._interrupted = True
+            if self.feed is not None:
+                self.feed.reset()
             return False
         if self._interrupted:
             self._mend(receive_ns)
         if not self.stream.on_book(book, receive_ns):
             return False
-        self._predict(receive_ns)
+        self._predict(receive_ns, book)
         return True
 
     def on_trade(self, trade: MarketTrade, book: OrderBook) -> bool:
         """After a public trade. True when it made a step."""
         if not book.valid or not self.stream.on_trade(trade, book):
             return False
-        self._predict(trade.receive_ns)
+        self._predict(trade.receive_ns, book)
         return True
 
     def set_inventory(self, row: list[float]) -> None:
@@ -167,13 +173,17 @@ class Perception:
         for seat in self.seats:
             seat.expire(said)
 
-    def _predict(self, receive_ns: int) -> None:
+    def _predict(self, receive_ns: int, book: OrderBook) -> None:
+        feed, features = self.feed, self.stream.features
+        if feed is not None and features.warm:
+            sigma_ticks = features.sigma_ticks(feed.horizon_seconds)
+            feed.on_row(receive_ns, features.values, book.bid_ticks + book.ask_ticks, sigma_ticks)
         self._stages.lap(FEATURES)
         self._last_step_ns = receive_ns
         predictor, gate = self.predictor, self.gate
         if predictor is None or gate is None:
             return
-        row = self.stream.features.values
+        row = features.values
         predictor.step_on(row)
         refusal = gate.check(predictor, age_ns=0, elapsed_ns=self._stages.lap(INFERENCE))
         said = self.prediction

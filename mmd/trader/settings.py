@@ -47,3 +47,5 @@ class TraderConfig(BaseModel):
     reconciliation: ReconciliationSettings = ReconciliationSettings()
     reference_symbols: tuple[str, ...] = ()
     """Watched, never quoted; every other instrument is quoted."""
+    cross_asset_symbols: tuple[str, ...] = ()
+    """At whose markets the cross-asset network looks beside a quoted symbol's; none: at all that are quoted or watched."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mmd.market.book import OrderBook
 from mmd.market.feature_stream import FeatureStream
+from mmd.market.reference import AssetFeed
 from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import RiskLimits
 from mmd.types.instrument import Instrument
@@ -16,12 +17,14 @@ from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdat
 class WatchedSymbol:
     """One reference symbol. Prices in ticks, quantities in lots."""
 
-    __slots__ = ("_gap_ns", "_interrupted", "_last_ns", "book", "feed_lag", "instrument", "steps", "stream", "ticks")
+    __slots__ = ("_gap_ns", "_interrupted", "_last_ns", "book", "feed", "feed_lag", "instrument", "steps", "stream", "ticks")
 
     def __init__(self, instrument: Instrument, limits: RiskLimits, session_gap_seconds: float) -> None:
         self.instrument = instrument
         self.book = OrderBook(instrument.symbol)
         self.stream = FeatureStream()
+        self.feed: AssetFeed | None = None
+        """Through which networks look at it; None where nobody does."""
         self.feed_lag = FeedLag(limits)
         self.ticks = 0
         """Market data messages taken in."""
@@ -49,11 +52,11 @@ class WatchedSymbol:
     def invalidate(self, reason: str) -> None:
         """The feed broke: the book begins anew, and after a longer gap the features too."""
         self.book.invalidate(reason)
-        self._interrupted = True
+        self._lost()
 
     def _seen(self, receive_ns: int) -> None:
         if not self.book.valid:
-            self._interrupted = True
+            self._lost()
             return
         if self._interrupted:
             self._interrupted = False
@@ -62,6 +65,15 @@ class WatchedSymbol:
         if self.stream.on_book(self.book, receive_ns):
             self._stepped(receive_ns)
 
+    def _lost(self) -> None:
+        self._interrupted = True
+        if self.feed is not None:
+            self.feed.reset()
+
     def _stepped(self, receive_ns: int) -> None:
         self.steps += 1
         self._last_ns = receive_ns
+        feed, features, book = self.feed, self.stream.features, self.book
+        if feed is not None and features.warm:
+            sigma_ticks = features.sigma_ticks(feed.horizon_seconds)
+            feed.on_row(receive_ns, features.values, book.bid_ticks + book.ask_ticks, sigma_ticks)
