@@ -14,6 +14,7 @@ from mmd.daemon.latency import LatencyHistogram, Percentiles, StageClock
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.features import MarketFeatures
+from mmd.market.reference import AssetFeed
 
 
 def inference(bundle: Bundle, rounds: int) -> Percentiles:
@@ -31,16 +32,26 @@ def inference(bundle: Bundle, rounds: int) -> Percentiles:
 
 
 def networks(bundle: Bundle, rounds: int) -> Percentiles:
-    """One step of all the bundle's networks, as a tick makes it: rows handed in, states carried, answers read."""
+    """One step of all the bundle's networks, as a tick makes it: rows handed in, states carried, answers read.
+
+    A cross-asset network looks at as many other symbols as it has places for, each with a new row.
+    """
     predictor = make_predictors(bundle, ("",))[""]
+    companion, cross = predictor.companion, predictor.cross_asset
     rows = np.random.default_rng(1).normal(size=(256, predictor.market.size)).astype(np.float32).tolist()
-    steps = [predictor.step_on] if predictor.companion is None else [predictor.step_on, predictor.companion.step_on]
+    own, *others = [AssetFeed() for _ in range(1 if cross is None else cross.card.slots)]
     histogram = LatencyHistogram()
     for number in range(rounds + 500):
-        row = rows[number % 256]
+        row, now_ns = rows[number % 256], 1_000_000 * (number + 1)
+        for feed in others:
+            feed.on_row(now_ns - 1_000, row, 200 + number % 3, 2.0)
         begin = perf_counter_ns()
-        for step in steps:
-            step(row)
+        predictor.step_on(row)
+        if companion is not None:
+            companion.step_on(row)
+        if cross is not None:
+            own.on_row(now_ns, row, 200 + number % 3, 2.0)
+            cross.step_on((own.own(), *[feed.before(now_ns) for feed in others]))
         if number >= 500:
             histogram.record(perf_counter_ns() - begin)
     return histogram.percentiles()

@@ -34,6 +34,13 @@ MarkdownOption = Annotated[Path | None, typer.Option("--markdown", metavar="OUT.
 OnlyOption = Annotated[
     bool, typer.Option("--predictions-only", help="Leave out the evaluation, which fits baselines and takes longer.")
 ]
+CrossAssetOption = Annotated[
+    bool, typer.Option("--cross-asset", help="A column more among the predictions: what the cross-asset network says.")
+]
+ImportanceOption = Annotated[
+    bool,
+    typer.Option("--importance", help="Also shuffle and take away features and groups of them: what is each worth? Takes minutes."),
+]
 TestShareOption = Annotated[
     float, typer.Option("--test-share", min=0.01, max=0.49, help="Last share that is the test where data is shorter than days.")
 ]
@@ -47,6 +54,8 @@ def evaluate(
     report: ReportOption = None,
     markdown: MarkdownOption = None,
     predictions_only: OnlyOption = False,
+    cross_asset: CrossAssetOption = False,
+    importance: ImportanceOption = False,
     test_share: TestShareOption = 0.3,
 ) -> None:
     """Judge a bundle on data, as it serves: every head by series and day, beside baselines on the same rows.
@@ -59,6 +68,7 @@ def evaluate(
       mmd evaluate models/quote-v2 --data ../shared/data --markdown docs/models.md
       mmd evaluate models/quote-v1 --data day.book.parquet --predictions out.parquet --predictions-only
       mmd evaluate models/quote-v1 --data ../shared/data/us_equity --json --report report.html
+      mmd evaluate models/quote-v2 --data ../shared/data --importance --report report.html
 
     \b
     Exit codes: 0 done, 1 bundle or data cannot be read, 2 usage.
@@ -78,7 +88,7 @@ def evaluate(
             from mmd.learning.predictions import write_predictions
 
             with RowBar("predictions") as bar:
-                lines = write_predictions(loaded, sources, predictions, bar.on_rows)
+                lines = write_predictions(loaded, sources, predictions, bar.on_rows, cross_asset=cross_asset)
             typer.echo(f"{lines} predictions in {predictions}", err=True)
         if predictions_only:
             return
@@ -86,7 +96,7 @@ def evaluate(
         from mmd.learning.evidence import gather
 
         with RowBar("reading rows") as bar:
-            evidence = gather(loaded, sources, SplitSettings(test_share=test_share), bar)
+            evidence = gather(loaded, sources, SplitSettings(test_share=test_share), bar, importance=importance)
         if markdown is not None:
             from mmd.learning.evidence_markdown import markdown as tables
 
@@ -117,6 +127,8 @@ def _print(evidence: Evidence, json_output: bool) -> None:
 
 def summary(evidence: Evidence) -> str:
     """The price head by series over its own horizon, counted both ways, and the other heads in a line each."""
+    from mmd.learning.importance import EVERYTHING, SHUFFLED
+
     lines = [
         f"{evidence.bundle} ({evidence.variant} on {evidence.runtime}), H = {evidence.horizon_seconds:g} s; "
         "information coefficient, counted by time [95 %] / by step:"
@@ -138,11 +150,20 @@ def summary(evidence: Evidence) -> str:
                 f"    the head has the higher IC than the best baseline ({verdict.best_baseline}) in "
                 f"{100 * verdict.better_in_draws:.0f} % of bootstrap draws"
             )
+    for series, measures in evidence.cross_asset.items():
+        lines.append(
+            f"  cross-asset on {series}: IC by step {measures['cross_asset.ic']:+.3f} (own {measures['price_head.ic']:+.3f}, "
+            f"leader {measures['leader.ic']:+.3f}, ridge {measures['ridge.ic']:+.3f}); "
+            f"E {measures['fair_without.ic']:+.3f} without it, {measures['fair.ic']:+.3f} with it"
+        )
     for spread in evidence.spread:
         lines.append(
             f"  spread of {spread.series}: pinball {spread.pinball}, of a constant {spread.pinball_of_constant}, "
             f"covers {spread.coverage}"
         )
+    important = [line for line in evidence.importance if line.series == EVERYTHING and line.how == SHUFFLED]
+    for line in sorted(important, key=lambda line: (line.kind, -(line.price_ic_lost or 0.0))):
+        lines.append(f"  {line.kind} {line.name} shuffled: price IC {-(line.price_ic_lost or 0.0):+.4f}")
     return "\n".join(lines)
 
 

@@ -13,9 +13,12 @@ from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.companion import Companion
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.baselines import Fitted, Stretch, fit_baselines
+from mmd.learning.cross_asset_evidence import cross_evidence
+from mmd.learning.cross_asset_rows import AssetHistory
 from mmd.learning.data import Source, load_rows
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, SplitSettings, cut_series
 from mmd.learning.evaluation import ic, one_horizon_utility, pinball
+from mmd.learning.importance import ImportanceLine, measure
 from mmd.learning.labels import LabelSettings, make_labels
 from mmd.learning.moves import HORIZONS_SECONDS
 from mmd.learning.price_evaluation import Judged, PriceEvidence, evaluate_price, finite
@@ -61,6 +64,9 @@ class Evidence(msgspec.Struct, frozen=True):
     price: PriceEvidence
     spread: list[SpreadLine]
     position: list[PositionLine]
+    cross_asset: dict[str, dict[str, float]] = {}
+    """Series that had references to measure to value: the network, its baselines, E without it and with it."""
+    importance: list[ImportanceLine] = []
     report: Literal["evaluation"] = "evaluation"
 
 
@@ -107,14 +113,17 @@ def gather(
     observer: Observer | None = None,
     horizons: Sequence[float] = HORIZONS_SECONDS,
     trees: bool = True,
+    importance: bool = False,
 ) -> Evidence:
-    """Serve, fit the baselines, judge. Raises `SourceError` for data that cannot be read."""
+    """Serve, fit the baselines, judge; with `importance` feature by feature. Raises `SourceError` for data that cannot be read."""
     heard = observer or Silent()
     settings = label_settings(bundle)
     heard.on_stage("reading rows")
-    cut = []
+    cut, histories = [], []
     for source in sources:
-        sessions = load_rows(source, settings.horizon_seconds).sessions
+        rows = load_rows(source, settings.horizon_seconds)
+        sessions = rows.sessions
+        histories.append(AssetHistory(source.series, rows.symbol, sessions, source.group))
         cut += list(zip(sessions, cut_series(sessions, settings, split), strict=True))
     wanted = [(session, cuts) for session, cuts in cut if any(cuts[part][1] > cuts[part][0] for part in (VALIDATION, TEST))]
     heard.on_total(sum(session.rows for session, _ in wanted))
@@ -133,6 +142,13 @@ def gather(
         found = fit_baselines(stretches, horizon, trees=trees and horizon == own)
         if found is not None:
             fitted[horizon] = found
+    tests = [each.test for each in judged]
+    cross = cross_evidence(bundle, histories, stretches, tests, settings, heard.on_stage)
+    important = []
+    if importance:
+        card = bundle.card.companion
+        companion = None if card is None else Companion(card, bundle.companion_files)
+        important = measure(tests, stretches, predictor, companion, settings, heard.on_stage)
     heard.on_stage("judging")
     return Evidence(
         version=EVIDENCE_VERSION,
@@ -147,6 +163,8 @@ def gather(
         price=evaluate_price(judged, fitted, bundle.card.fair_weights, own, horizons, bundle.card.max_shift),
         spread=_spread(judged, settings),
         position=_position(judged, settings),
+        cross_asset=cross,
+        importance=important,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from mmd.inference.card import Card
 from mmd.learning.companion_evaluation import HEADLINES
 from mmd.learning.evidence import Evidence
+from mmd.learning.importance import EVERYTHING, FEATURE, GROUP, SHUFFLED, TAKEN_AWAY
 from mmd.learning.price_evaluation import HEAD, OURS, STEP, TIME, PriceLine
 
 MADE = "<!-- made by `mmd evaluate BUNDLE --data … --markdown FILE`; evaluate again instead of editing -->\n\n"
@@ -24,6 +25,8 @@ def markdown(evidence: Evidence, card: Card) -> str:
         _horizons(evidence),
         _spreads(evidence),
         _companion(card),
+        _cross_asset(evidence, card),
+        _importance(evidence),
         _use(card),
     ]
     return "\n".join(part for part in parts if part)
@@ -102,6 +105,51 @@ def _companion(card: Card) -> str:
         texts.append(f"### `{head}`: {used}\n\n{_table(['series', *names, 'Brier / of the rate', 'calibration error'], rows)}")
     balance = ", ".join(f"`{name}` {value:g}" for name, value in card.companion.balance.items())
     return "\n".join(texts) + f"\nBalance of the training rows: {balance}.\n"
+
+
+CROSS_COLUMNS = ("cross_asset", "price_head", "leader", "ridge", "fair_without", "fair")
+
+
+def _cross_asset(evidence: Evidence, card: Card) -> str:
+    cross = card.cross_asset
+    if cross is None or not evidence.cross_asset:
+        return ""
+    rows = []
+    for series, measures in evidence.cross_asset.items():
+        cells = [f"{_number(measures[f'{name}.ic'])} / {_number(measures[f'{name}.ic_sampled'])}" for name in CROSS_COLUMNS]
+        rows.append([series, *cells, _share(measures["fair.better_in_draws"])])
+    head = ["series", "cross-asset", "own network", "leader's move", "ridge", "E without it", "E with it", "with it better in"]
+    return (
+        "## Cross-asset network\n\nIC over the rows at which some other asset was fresh, by step / over samples of a quarter of a "
+        "second. The own network is the quote network's price head; the ridge sees the own features and the other assets'. The "
+        f"last column is the share of block-bootstrap draws of the samples. Where it may be used, "
+        f"E is {cross.base_scale:g} x E without it + {cross.weight:g} x what it says (0: it added nothing on the validation part)."
+        f"\n\n{_table(head, rows)}"
+    )
+
+
+def _importance(evidence: Evidence) -> str:
+    if not evidence.importance:
+        return ""
+    series = list(dict.fromkeys(line.series for line in evidence.importance))
+    texts = [
+        "## What the inputs are worth\n\nIC of the price head over H by step that is lost; the mean over series also says what the "
+        "spread head's pinball loss gains and the AUC of P(up) loses. Shuffled: over the rows of a stretch. Taken away: at its "
+        "training mean; a ridge that is fitted anew without it loses what its column says.\n"
+    ]
+    for kind, how in ((GROUP, SHUFFLED), (GROUP, TAKEN_AWAY), (FEATURE, SHUFFLED)):
+        lines = {(line.series, line.name): line for line in evidence.importance if (line.kind, line.how) == (kind, how)}
+        means = sorted((line for key, line in lines.items() if key[0] == EVERYTHING), key=lambda line: -(line.price_ic_lost or 0.0))
+        ridge = how == TAKEN_AWAY
+        head = [kind, "mean", "spread", "P(up)", *(["ridge"] if ridge else []), *(name for name in series if name != EVERYTHING)]
+        rows = []
+        for mean in means:
+            cells = [mean.price_ic_lost, mean.spread_pinball_gained, mean.p_up_auc_lost, *([mean.ridge_ic_lost] if ridge else [])]
+            of_series = (lines.get((name, mean.name)) for name in series if name != EVERYTHING)
+            cells += [None if line is None else line.price_ic_lost for line in of_series]
+            rows.append([mean.name, *map(_number, cells)])
+        texts.append(f"### {kind}s {how}\n\n{_table(head, rows)}")
+    return "\n".join(texts)
 
 
 def _use(card: Card) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mmd.learning.evidence import Evidence
+from mmd.learning.importance import FEATURE, GROUP, SHUFFLED, TAKEN_AWAY
 from mmd.learning.price_evaluation import HEAD, TIME, PriceLine
 
 STYLE = (
@@ -18,7 +19,7 @@ STYLE = (
 
 def page(evidence: Evidence) -> str:
     """A whole document; scripts are inside it."""
-    figures = [_by_predictor(evidence), *_by_horizon(evidence), *_by_hour(evidence)]
+    figures = [_by_predictor(evidence), *_by_horizon(evidence), *_by_hour(evidence), *_by_input(evidence)]
     parts = [_html(figure, first=number == 0) for number, figure in enumerate(figures)]
     head = (
         f"<p>{escape(evidence.bundle)} (card {evidence.bundle_sha256[:12]}), {escape(evidence.variant)} on "
@@ -27,8 +28,9 @@ def page(evidence: Evidence) -> str:
     )
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(evidence.bundle)}</title><style>{STYLE}</style>"
-        f"</head><body><h1>What {escape(evidence.bundle)} is worth</h1>{head}{''.join(parts)}{_table(evidence)}"
-        f"<h2>Data</h2><ul>{''.join(f'<li>{escape(text)}</li>' for text in evidence.sources)}</ul></body></html>\n"
+        f"</head><body><h1>What {escape(evidence.bundle)} is worth</h1>{head}{''.join(parts)}{_cross_asset(evidence)}"
+        f"{_table(evidence)}<h2>Data</h2>"
+        f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in evidence.sources)}</ul></body></html>\n"
     )
 
 
@@ -87,6 +89,28 @@ def _by_hour(evidence: Evidence) -> Iterable[Any]:
             shown = [line for line in of_series if line.predictor == name and line.ic is not None]
             figure.add_scatter(name=name, x=[line.hour for line in shown], y=[line.ic for line in shown])
         yield figure.update_layout(title=f"{series}: IC over {evidence.horizon_seconds:g} s by hour of the day, UTC")
+
+
+def _by_input(evidence: Evidence) -> Iterable[Any]:
+    import plotly.graph_objects as graphs
+
+    for kind, how in ((FEATURE, SHUFFLED), (GROUP, SHUFFLED), (GROUP, TAKEN_AWAY)):
+        lines = [line for line in evidence.importance if (line.kind, line.how) == (kind, how)]
+        if not lines:
+            continue
+        figure = graphs.Figure()
+        for series in dict.fromkeys(line.series for line in lines):
+            of_series = [line for line in lines if line.series == series and line.price_ic_lost is not None]
+            figure.add_bar(name=series, x=[line.name for line in of_series], y=[line.price_ic_lost for line in of_series])
+        yield figure.update_layout(title=f"IC of the price head lost where a {kind} is {how}", barmode="group")
+
+
+def _cross_asset(evidence: Evidence) -> str:
+    if not evidence.cross_asset:
+        return ""
+    names = list(dict.fromkeys(name for measures in evidence.cross_asset.values() for name in measures))
+    rows = [(series, *(measures.get(name) for name in names)) for series, measures in evidence.cross_asset.items()]
+    return f"<h2>Cross-asset network</h2>{_rows(('series', *names), rows)}"
 
 
 def _html(figure: Any, first: bool) -> str:
