@@ -38,7 +38,7 @@ def expected_move(
     flow = model.order_flow_weight * order_flow * sigma
     cross, bound = 0.0, model.max_shift * sigma
     if cross_move is not None and model.cross_asset_weight:
-        cross, bound = model.cross_asset_weight * cross_move * sigma, model.cross_max_shift * sigma
+        cross, bound = model.cross_asset_weight * cross_move * sigma, (model.cross_max_shift or model.max_shift) * sigma
         base = model.cross_base_scale
         micro, head, flow = micro * base, head * base, flow * base
     total = micro + head + flow + cross

@@ -31,7 +31,7 @@ class QuoteModel(msgspec.Struct, frozen=True):
     cross_base_scale: float = 1.0
     """Where the cross-asset network may be used, the other parts of E are multiplied by it: they tell overlapping stories."""
     cross_max_shift: float = 0.0
-    """Bound of |E| in sigma there."""
+    """Bound of |E| in sigma there; 0: the same as elsewhere."""
     adverse_median: float = 0.5
     adverse_slope: float = 0.0
     """The multiplier of a side's half-spread is 1 + slope x (P(adverse) - median), bounded."""
