@@ -91,7 +91,8 @@ class OwnNetworks:
         if companion is not None:
             companion.reset()
         said, flow = np.full(len(market), np.nan), np.zeros(len(market))
-        for index, row in enumerate(market):
+        # Newer features stand after those that an older bundle knows.
+        for index, row in enumerate(market[:, : quote.market.size]):
             quote.market[:] = row
             quote.step()
             if companion is not None:
