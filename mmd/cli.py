@@ -127,6 +127,9 @@ def halt(
     wait: Annotated[
         float, typer.Option("--wait", min=0.0, max=30.0, help="Wait so many seconds for the orders to be confirmed gone.")
     ] = 3.0,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Then work towards no position, as `mmd flatten` does, for 60 s.")
+    ] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
@@ -135,11 +138,15 @@ def halt(
     \b
     Examples:
       mmd halt --reason "spread looks wrong"
+      mmd halt --flatten --reason "venue announces maintenance"
       mmd halt --set control.port=8781
 
     \b
     Exit codes: 0 every order confirmed gone, 5 halted but not yet confirmed, 4 no daemon answers, 1 refused.
     """
+    if flatten:
+        _flatten(reason_option or reason, 60.0, config, assignments)
+        return
     reply = _ask(config, assignments, lambda client: client.halt(reason_option or reason, wait_seconds=wait), remedy=HALT_FILE_HINT)
     if reply.status not in (200, 202):
         _fail(f"not halted: {reply.document.get('error', reply.document)}")
@@ -150,6 +157,30 @@ def halt(
         typer.echo(f"orders still to be confirmed gone: {document['still_open']}; it goes on cancelling, see `mmd status`")
         raise typer.Exit(EXIT_UNCONFIRMED)
     typer.echo(f"orders that were open: {document['open_orders']}, all confirmed gone")
+
+
+@app.command("flatten")
+def flatten_position(
+    reason: ReasonArgument = "",
+    reason_option: ReasonOption = "",
+    seconds: Annotated[float, typer.Option("--seconds", min=1.0, max=3600.0, help="The deadline, from now.")] = 60.0,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Halt a running daemon, and have it work towards no position: reduce-only orders, passive at first, then aggressive.
+
+    It joins our side of the touch for a third of the time, then trades up to risk.flatten_collar_bps from the mid. Nothing
+    leaves while the book is not valid. It stays halted afterwards; `mmd halt` stops it in the middle.
+
+    \b
+    Examples:
+      mmd flatten --reason "going on holiday"
+      mmd flatten --seconds 300 --reason "thin market, take time"
+
+    \b
+    Exit codes: 0 flat, 5 something is left (it says what), 4 no daemon answers, 1 refused.
+    """
+    _flatten(reason_option or reason, seconds, config, assignments)
 
 
 @app.command()
@@ -317,15 +348,36 @@ def _settings_or_exit(load: Callable[[], Any]) -> Any:
         return _fail("the settings are wrong\n  " + "\n  ".join(error.problems))
 
 
-def _ask(config: Path | None, assignments: list[str] | None, question: Callable[[ControlClient], Any], remedy: str = "") -> Any:
+def _ask(
+    config: Path | None,
+    assignments: list[str] | None,
+    question: Callable[[ControlClient], Any],
+    remedy: str = "",
+    timeout_seconds: float = 40.0,
+) -> Any:
     from mmd.daemon.control_client import ControlClient, NoDaemon
     from mmd.daemon.settings_sources import load_control_settings
 
     settings = _settings_or_exit(lambda: load_control_settings(config, overrides=_assigned(assignments)))
     try:
-        return question(ControlClient(settings))
+        return question(ControlClient(settings, timeout_seconds=timeout_seconds))
     except NoDaemon as error:
         return _fail(f"{error} {remedy}".strip(), EXIT_NO_DAEMON)
+
+
+def _flatten(reason: str, seconds: float, config: Path | None, assignments: list[str] | None) -> None:
+    ask: Callable[[ControlClient], Any] = lambda client: client.flatten(reason, seconds=seconds)  # noqa: E731
+    reply = _ask(config, assignments, ask, remedy=HALT_FILE_HINT, timeout_seconds=seconds + 40.0)
+    if reply.status not in (200, 202):
+        _fail(f"not flattened: {reply.document.get('error', reply.document)}")
+    left, record = reply.document["left"], reply.document["record"]
+    typer.echo(f"halted by {record['actor']}: {record['reason']}")
+    for symbol, amount in left.items():
+        typer.echo(f"left of {symbol}: {amount:.10g}")
+    if reply.status == 202:
+        typer.echo(f"not flat: {reply.document['outcome']}; see `mmd status`")
+        raise typer.Exit(EXIT_UNCONFIRMED)
+    typer.echo("flat, but for what is too small to be traded" if left else "flat")
 
 
 # ---- trading

@@ -32,6 +32,11 @@ MAX_REASON_LENGTH = 500
 DEFAULT_REASON = "operator request"
 ACTORS = frozenset({"http", "cli"})
 
+DEFAULT_FLATTEN_SECONDS = 60.0
+MAX_FLATTEN_SECONDS = 3_600.0
+FLATTEN_GRACE_SECONDS = 2.0
+FLATTEN_LOOK_SECONDS = 0.1
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -61,6 +66,7 @@ class ControlServer:
         application.add_routes(
             [
                 web.post("/halt", self._halt),
+                web.post("/flatten", self._flatten),
                 web.post("/resume", self._resume),
                 web.post("/signals", self._take_signals),
                 web.post("/models", self._use_networks),
@@ -149,6 +155,31 @@ class ControlServer:
             return False
         return True
 
+    async def _flatten(self, request: web.Request) -> web.Response:
+        given = await _fields_of(request)
+        seconds = _bounded(given.get("seconds"), DEFAULT_FLATTEN_SECONDS, MAX_FLATTEN_SECONDS)
+        reason = given.get("reason", "").strip()[:MAX_REASON_LENGTH] or DEFAULT_REASON
+        try:
+            record = self._dispatcher.flatten(f"flatten: {reason}", _actor(given), seconds)
+        except ResumeRefused as refused:
+            return web.json_response({"error": str(refused)}, status=409)
+        deadline = asyncio.get_running_loop().time() + seconds + FLATTEN_GRACE_SECONDS
+        report = self._dispatcher.report().flatten
+        # The core tells of it when asked; there is nothing to await.
+        while report is not None and report.outcome == "working" and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(FLATTEN_LOOK_SECONDS)
+            report = self._dispatcher.report().flatten
+        gone = await self._orders_gone(self._settings.halt_wait_seconds)
+        document = {
+            "halted": record.halted,
+            "record": _record(record),
+            "outcome": "stopped" if report is None else report.outcome,
+            "left": {} if report is None else {symbol: left for symbol, left in report.left.items() if left},
+            "orders_gone": gone,
+        }
+        flat = report is not None and report.outcome == "flat" and gone
+        return web.json_response(document, status=200 if flat else 202)
+
     async def _resume(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
         try:
@@ -229,11 +260,16 @@ def _actor(given: dict[str, str]) -> str:
 
 
 def _wait_seconds(given: dict[str, str], default: float) -> float:
+    return _bounded(given.get("wait"), default, 30.0)
+
+
+def _bounded(text: str | None, default: float, most: float) -> float:
+    """Seconds from a request; what makes no sense is the default."""
     try:
-        wait = float(given.get("wait", default))
+        seconds = default if text is None else float(text)
     except ValueError:
         return default
-    return min(max(wait, 0.0), 30.0) if wait == wait else default
+    return min(max(seconds, 0.0), most) if seconds == seconds else default
 
 
 def _record(record: HaltRecord) -> Any:

@@ -37,6 +37,10 @@ class ControlClient:
         """POST /resume. Raises `NoDaemon`."""
         return self._ask("POST", "/resume", {"reason": reason, "actor": "cli"})
 
+    def flatten(self, reason: str, *, seconds: float) -> Reply:
+        """POST /flatten; answers when it is over. Raises `NoDaemon`."""
+        return self._ask("POST", "/flatten", {"reason": reason, "actor": "cli", "seconds": seconds})
+
     def choose_networks(self, **choice: str | bool) -> Reply:
         """POST /models: `use=BUNDLE`, `rollback=True` or `challenger=BUNDLE`. Raises `NoDaemon`."""
         return self._ask("POST", "/models", choice)

@@ -16,7 +16,7 @@ from mmd.daemon.checkpoint import CheckpointFile
 from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.latency import StageClock
 from mmd.exchanges.adapter import VenueCommand
-from mmd.types.control import Exit, HaltRecord, HaltRequest, PersistHalt, PersistLedger, ResumeRequest
+from mmd.types.control import Exit, FlattenRequest, HaltRecord, HaltRequest, PersistHalt, PersistLedger, ResumeRequest
 from mmd.types.market import BatchEnd, DepthUpdate, FeedStatus, MarketTrade, TouchUpdate
 from mmd.types.orders import (
     AmendOrder,
@@ -152,6 +152,14 @@ class Dispatcher:
             except Exception as error:
                 log.critical("the core halted but cannot report it", exc_info=error)
         return self._latch_directly(reason, actor)
+
+    def flatten(self, reason: str, actor: str, seconds: float) -> HaltRecord:
+        """Halt, and have the core work towards no position until `seconds` from now. Raises `ResumeRefused` where it cannot."""
+        if self.failure:
+            raise ResumeRefused(f"the core failed and the process is leaving: {self.failure}", conflict=True)
+        now_ns = self._clock_ns()
+        self(FlattenRequest(now_ns, reason, actor, now_ns + round(seconds * 1e9)))
+        return self.core.report(now_ns).halt
 
     def open_order_count(self) -> int:
         """Orders of ours that the core believes open, pending or unknown; -1 where it cannot say."""

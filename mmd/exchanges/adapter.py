@@ -11,7 +11,7 @@ import msgspec
 
 from mmd.exchanges.capabilities import Capabilities
 from mmd.exchanges.settings import ExchangeSettings
-from mmd.types.control import GuardStatus, HaltRequest, ResumeRequest, Shutdown, Timer
+from mmd.types.control import FlattenRequest, GuardStatus, HaltRequest, ResumeRequest, Shutdown, Timer
 from mmd.types.instrument import Instrument
 from mmd.types.market import BatchEnd, DepthSnapshot, DepthUpdate, FeedAnnouncement, FeedStatus, MarketTrade, MarkPrice, TouchUpdate
 from mmd.types.orders import (
@@ -68,7 +68,7 @@ OrderEvent = (
     | ClockSync
     | InstrumentsLoaded
 )
-ControlEvent = Timer | GuardStatus | HaltRequest | ResumeRequest | Shutdown
+ControlEvent = Timer | GuardStatus | HaltRequest | FlattenRequest | ResumeRequest | Shutdown
 Event = MarketEvent | OrderEvent | ControlEvent
 """Everything that may reach the core."""
 

@@ -27,6 +27,12 @@ class RiskLimits(BaseModel):
     price_collar_bps: float = Field(
         default=100.0, description="Furthest an order's price may stand from the mid, bps.", gt=0, le=5_000
     )
+    flatten_collar_bps: float = Field(
+        default=20.0,
+        description="Furthest from the mid that a flattening's aggressive orders may trade, bps; `price_collar_bps` holds as well.",
+        gt=0,
+        le=5_000,
+    )
     max_daily_loss: Decimal = Field(
         default=Decimal(100), description="Loss since the start of the day that halts, quote units.", gt=0
     )

@@ -22,6 +22,7 @@ from mmd.trader.account_events import AccountEvents
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
 from mmd.trader.desk import SymbolDesk
+from mmd.trader.flatten import Flattening
 from mmd.trader.order_desk import OrderDesk
 from mmd.trader.references import ReferenceBoard
 from mmd.trader.reporting import build_report
@@ -31,6 +32,7 @@ from mmd.trader.swap import ChallengeNetworks, SwapNetworks
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.control import (
     Exit,
+    FlattenRequest,
     GuardStatus,
     HaltRecord,
     HaltRequest,
@@ -133,6 +135,7 @@ class Trader:
         self._outbox = Outbox()
         self.safeguards = Safeguards(config, self.desks, halt)
         self.orders = OrderDesk(config, self.tracker, self.safeguards, self._outbox)
+        self.flattening = Flattening(self.desks.values(), self.orders, self.safeguards)
         self.accounts = ReconciliationRoutine(config.reconciliation, self.desks, self.tracker)
         if checkpoint is not None:
             self.safeguards.restore(checkpoint)
@@ -171,6 +174,7 @@ class Trader:
             MarkPrice: self._on_mark_price,
             GuardStatus: self._on_guard,
             HaltRequest: self._on_halt,
+            FlattenRequest: self._on_flatten,
             ResumeRequest: self._on_resume,
             Shutdown: self._on_shutdown,
             SwapNetworks: self._on_swap,
@@ -294,6 +298,7 @@ class Trader:
         self.mark_and_check()
         for reason in self.safeguards.breaches(now):
             self.halt(reason, "core")
+        self.flattening.on_timer(now)
         if self.orders.channel_up:
             for command in self.tracker.due(now):
                 self.orders.send(command)
@@ -302,7 +307,8 @@ class Trader:
                 self._outbox.put(request)
         for desk in self.desks.values():
             blocked = self._blocked(desk, now)
-            desk.blocked_since_ns = (desk.blocked_since_ns or now) if blocked else 0
+            withdrawn = blocked and not self.flattening.active
+            desk.blocked_since_ns = (desk.blocked_since_ns or now) if withdrawn else 0
             if blocked or desk.dirty or desk.quote is None:
                 self.refresh(desk, now)
             desk.on_timer(now)
@@ -328,7 +334,13 @@ class Trader:
 
     def _on_halt(self, event: HaltRequest) -> None:
         self.now_ns = event.receive_ns
+        self.flattening.stop()
         self.halt(event.reason, event.actor)
+
+    def _on_flatten(self, event: FlattenRequest) -> None:
+        self.now_ns = event.receive_ns
+        self.halt(event.reason, event.actor)
+        self.flattening.begin(event)
 
     def halt(self, reason: str, actor: str) -> None:
         """Latch, take back what was not handed out yet, cancel everything of ours. A second halt keeps the first one's record."""
@@ -343,6 +355,7 @@ class Trader:
         self.now_ns = event.receive_ns
         if not self.safeguards.latch.halted or not event.reason.strip():
             return
+        self.flattening.stop()
         self._outbox.put(PersistHalt(self.safeguards.latch.resume(event.reason, event.actor, event.receive_ns)))
         self.safeguards.errors.succeeded()
         self.safeguards.pauses.forgive(event.receive_ns)
@@ -391,7 +404,10 @@ class Trader:
         if not book.valid:
             self._ask_for_snapshot(book, now)
         if self._blocked(desk, now):
-            self.orders.withdraw(desk, now)
+            if self.flattening.active and not self.orders.leaving:
+                self.flattening.work(desk, now)
+            else:
+                self.orders.withdraw(desk, now)
             return
         self.markouts.on_mid(now, symbol, book.bid_ticks + book.ask_ticks)
         quote = desk.make_quote(now, self.safeguards.position_limit_lots(desk), self.safeguards.budget_left)

@@ -70,6 +70,22 @@ class OrderDesk:
             return True
         return pressure < threshold and not self._share.waits(symbol, now_ns, pressure, threshold)
 
+    def standing(self, desk: SymbolDesk) -> list[TrackedOrder]:
+        """Orders of ours in the symbol that can still trade."""
+        return self._tracker.working(desk.instrument.symbol)
+
+    def reduce(self, desk: SymbolDesk, side: Side, price_ticks: int, lots: int, now_ns: int, *, post_only: bool) -> bool:
+        """Send one reduce-only order if its checks let it pass; it is the only one of the symbol. Whether it left."""
+        self._fill_view(desk, now_ns)
+        view, symbol = self._view, desk.instrument.symbol
+        view.buy_at_risk_lots = self._tracker.at_risk_lots(symbol, BUY)
+        view.sell_at_risk_lots = self._tracker.at_risk_lots(symbol, SELL)
+        if self._safeguards.checks.check(view, side, price_ticks, lots, reduce_only=True) is not None:
+            return False
+        self._count(symbol, now_ns)
+        self.send(PlaceOrder(now_ns, self._tracker.next_client_order_id(), symbol, side, price_ticks, lots, post_only))
+        return True
+
     def withdraw(self, desk: SymbolDesk, now_ns: int) -> None:
         """Cancel everything of ours in the symbol that is not being cancelled already. Cancels pass every check."""
         desk.quote = None

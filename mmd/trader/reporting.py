@@ -67,6 +67,7 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         limits_used=safeguards.limits_used(trader.tracker),
         watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
         signals=trader.signals.lines(now_ns),
+        flatten=trader.flattening.report(now_ns),
         shadow=tuple(line for desk in trader.desks.values() for line in shadow_lines(trader, desk)),
     )
 

@@ -15,7 +15,7 @@ from mmd.risk.pauses import EVERY_SYMBOL, PauseBoard
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.settings import TraderConfig
 from mmd.types.control import HaltRecord, PauseReason
-from mmd.types.instrument import ATOMS_PER_UNIT
+from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
 from mmd.types.market import Side
 from mmd.types.orders import ReconciliationReport
 
@@ -37,6 +37,8 @@ class Safeguards:
         self._max_gross_atoms = limit_atoms(limits.max_gross_exposure_notional)
         self._max_position_atoms = limit_atoms(limits.max_position_notional)
         self._max_open_orders = limits.max_open_orders
+        self._max_order_atoms = limit_atoms(limits.max_order_notional)
+        self.flatten_collar_bps = min(limits.flatten_collar_bps, limits.price_collar_bps)
         self.latch = HaltLatch(halt)
         self.pauses = PauseBoard(limits)
         self.loss = LossBudget(limits)
@@ -111,6 +113,10 @@ class Safeguards:
         """The position limit of a symbol in lots, at the present mid, or what margin leaves of it."""
         mid = max(1, (desk.book.bid_ticks + desk.book.ask_ticks) // 2)
         return max(1, desk.position_cap_atoms // (mid * desk.instrument.notional_atoms))
+
+    def most_lots_of_an_order(self, instrument: Instrument, price_ticks: int) -> int:
+        """The largest order at this price that the fat-finger limit lets pass, lots."""
+        return self._max_order_atoms // (max(1, price_ticks) * instrument.notional_atoms)
 
     def on_margin(self, report: ReconciliationReport) -> None:
         """Size positions by what the venue would lend for them: equity times leverage, shared evenly, less a reserve."""

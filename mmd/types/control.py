@@ -21,6 +21,15 @@ class HaltRequest(msgspec.Struct, frozen=True, gc=False):
     actor: str
 
 
+class FlattenRequest(msgspec.Struct, frozen=True, gc=False):
+    """Halt, and then work towards no position with reduce-only orders until the deadline, UTC ns. A halt or a resume ends it."""
+
+    receive_ns: int
+    reason: str
+    actor: str
+    deadline_ns: int
+
+
 class ResumeRequest(msgspec.Struct, frozen=True, gc=False):
     """Lift the halt. Refused without a reason."""
 

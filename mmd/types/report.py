@@ -137,6 +137,15 @@ class ShadowLine(msgspec.Struct, frozen=True):
     refused: int
 
 
+class FlattenReport(msgspec.Struct, frozen=True):
+    """The newest flattening. `left` is the position of each symbol in base units, `waits_for` what keeps it from sending now."""
+
+    outcome: Literal["working", "flat", "deadline", "stopped"]
+    left: dict[str, float]
+    seconds_left: float
+    waits_for: str
+
+
 class TraderReport(msgspec.Struct, frozen=True):
     """The whole trader. `limits_used` maps a limit's name to the fraction of it in use."""
 
@@ -170,3 +179,4 @@ class TraderReport(msgspec.Struct, frozen=True):
     shadow: tuple[ShadowLine, ...] = ()
     network_refusals: dict[str, dict[str, int]] = {}
     """By network and reason; `gate_refusals` are those of the quote network."""
+    flatten: FlattenReport | None = None

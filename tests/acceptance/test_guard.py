@@ -135,3 +135,23 @@ def test_a_second_guard_is_refused(tmp_path: Path) -> None:
         second = system.start_guard(wait=False)
         assert second.child.wait(20) == 1
         assert "in use" in second.tail()
+
+
+def test_flatten_sells_what_it_holds_while_everything_else_stays_halted(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.start_mock()
+        system.start_daemon(MMD_QUOTING__FIXED_HALF_SPREAD_BPS="0.5")
+
+        def holds_something() -> bool:
+            (symbol,) = system.report()["symbols"]
+            return abs(float(symbol["position"])) * float(symbol["mid"]) > 10
+
+        wait_until("a position worth flattening", holds_something, 90)
+        flat = system.command("flatten", "--seconds", "20", "--reason", "drill")
+        assert flat.returncode == 0, flat.stdout + flat.stderr
+        assert flat.stdout.splitlines()[-1].startswith("flat")
+        (symbol,) = system.report()["symbols"]
+        assert abs(float(symbol["position"])) * float(symbol["mid"]) < 6, "less than the venue takes"
+        assert system.report()["halt"]["halted"] is True
+        assert "flatten: drill" in system.report()["halt"]["reason"]
+        assert system.open_orders() == []
