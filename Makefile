@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: drill results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
+.PHONY: drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -88,6 +88,12 @@ long: setup-dev ## tests that take longer; their tables go to docs/evidence
 
 drill: setup-dev ## kill, stop, starve and cut off real processes: docs/evidence/drill.md (KILLS=100: a quarter of an hour)
 	@$(BIN)/python -m tests.acceptance.drill --kills $${KILLS:-100} --write docs/evidence/drill.md
+
+load: setup-dev ## ten thousand messages a second, and halts in between: docs/evidence/load.md (FOR=600 seconds)
+	@$(BIN)/python -m tests.acceptance.endurance load --seconds $${FOR:-600} --write docs/evidence/load.md
+
+soak: setup-dev ## faults drawn at random, and what grows: docs/evidence/soak.md (FOR=1800 seconds)
+	@$(BIN)/python -m tests.acceptance.endurance soak --seconds $${FOR:-1800} --write docs/evidence/soak.md
 
 lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
