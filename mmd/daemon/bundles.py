@@ -11,7 +11,7 @@ from mmd.inference.cross_asset import CrossAssetPredictor
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
-from mmd.market.feature_settings import FeatureSettings, schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 
 DEFAULT_BUNDLE = Path("models/quote-v2")
 SEARCHED = (Path(), Path(__file__).resolve().parents[2], Path("/"))
@@ -33,7 +33,7 @@ def load_networks(folder: Path, symbols: Iterable[str], runtime: str) -> tuple[B
 
     Raises `BundleError` where files, features or golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
-    bundle = load_bundle(find_bundle(folder), feature_schema_hash=schema_hash(FeatureSettings()))
+    bundle = load_bundle(find_bundle(folder), feature_schema_hash=served_schemas(FeatureSettings()))
     return bundle, make_predictors(bundle, symbols, runtime)
 
 

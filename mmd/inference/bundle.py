@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -35,10 +35,11 @@ class Bundle(msgspec.Struct, frozen=True):
     """SHA-256 of card.json, which holds the hashes of all other files: names the bundle in journals and reports."""
 
 
-def load_bundle(folder: Path, *, feature_schema_hash: str | None) -> Bundle:
+def load_bundle(folder: Path, *, feature_schema_hash: str | Collection[str] | None) -> Bundle:
     """Reads and verifies a bundle.
 
-    `feature_schema_hash` is that of the running feature code; None only for tools that look at a bundle and do not serve it.
+    `feature_schema_hash` is that of the running feature code, or of all schemas that it serves; None only for tools that look at a
+    bundle and do not serve it.
     Raises BundleError: no such folder, invalid card, a file missing or changed, or features other than those it was trained with.
     """
     card_path = folder / CARD_FILE
@@ -46,10 +47,11 @@ def load_bundle(folder: Path, *, feature_schema_hash: str | None) -> Bundle:
         raise BundleError(f"{card_path}: no such card. Give the folder of a bundle, such as models/quote-v1.")
     card_data = card_path.read_bytes()
     card = decode_card(card_data, str(card_path))
-    if feature_schema_hash is not None and card.feature_schema_hash != feature_schema_hash:
+    served = [feature_schema_hash] if isinstance(feature_schema_hash, str) else feature_schema_hash
+    if served is not None and card.feature_schema_hash not in served:
         raise BundleError(
             f"{card_path}: trained on features with schema {card.feature_schema_hash}, but this code and its feature settings have "
-            f"{feature_schema_hash}. Use the settings it was trained with, or train it again with `mmd train quote`."
+            f"{', '.join(served)}. Use the settings it was trained with, or train it again with `mmd train quote`."
         )
     contents = {}
     for file, expected in card.files.items():

@@ -112,8 +112,8 @@ class Companion:
     """Of one symbol: set the signals, call `step_on(row)`, read the four numbers; NaN until the first step."""
 
     __slots__ = (
-        "_copies", "_invoke", "_market_bytes", "_outputs", "_pack_market", "_states", "card", "market", "p_adverse_ask",
-        "p_adverse_bid", "p_up", "risk", "signals", "steps", "variant_name",
+        "_copies", "_invoke", "_market_bytes", "_outputs", "_pack_market", "_states", "_width", "card", "market",
+        "p_adverse_ask", "p_adverse_bid", "p_up", "risk", "signals", "steps", "variant_name",
     )  # fmt: skip
 
     def __init__(self, card: CompanionCard, files: Mapping[str, bytes], runtime: str | Runtime = "auto") -> None:
@@ -129,6 +129,7 @@ class Companion:
         self._invoke = session.invoke
         # "=" makes what float32 cannot hold an error; without it it would become infinite.
         self._market_bytes, self._pack_market = bytes_of(self.market), Struct(f"={self.market.size}f").pack_into
+        self._width = self.market.size
         self.signals[:] = 0.0
         self.steps = 0
         """Steps since the recurrent state was zeroed."""
@@ -149,7 +150,7 @@ class Companion:
     def warm(self, window: NDArray[Any]) -> None:
         """Zeroes the recurrent state and steps through `window` [rows, market inputs], oldest first; signals stay as they are."""
         self.reset()
-        for row in window:
+        for row in window[:, : self._width]:
             self.market[:] = row
             self.step()
 
@@ -161,7 +162,12 @@ class Companion:
             self.p_up = self.p_adverse_bid = self.p_adverse_ask = self.risk = nan
 
     def step_on(self, row: Sequence[float]) -> None:
-        """The same, and the quicker way, for a row that is not in the buffer yet. Raises `struct.error` on another width."""
+        """The same, and the quicker way, for a row that is not in the buffer yet. Of a longer one the first values count, as with
+        the quote network. Raises `struct.error` for a shorter one.
+        """
+        width = self._width
+        if len(row) > width:
+            row = row[:width]
         try:
             self._pack_market(self._market_bytes, 0, *row)
             # A sum of bounded numbers is finite exactly when each is.
@@ -201,6 +207,7 @@ class RehearsedCompanion(Companion):
         self._invoke, self._outputs = real._invoke, real._outputs
         self._states = self._copies = ()
         self._market_bytes, self._pack_market = real._market_bytes, real._pack_market
+        self._width = real._width
         self.steps = 0
         self.p_up = self.p_adverse_bid = self.p_adverse_ask = self.risk = nan
 

@@ -64,11 +64,11 @@ class DriftMeter:
         """Observed since the start."""
 
     def observe(self, rows: NDArray[np.floating]) -> None:
-        """[rows, features], finite."""
+        """[rows, features], finite; further columns than the reference has are left out."""
         if not len(rows):
             return
         self._counts *= self._per_row ** len(rows)
-        places = (rows[:, :, None] >= self._edges[None]).sum(axis=2)
+        places = (rows[:, : len(self._edges), None] >= self._edges[None]).sum(axis=2)
         for place in places:
             self._counts[self._features, place] += 1.0
         self.rows += len(rows)

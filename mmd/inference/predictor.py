@@ -38,6 +38,7 @@ class QuotePredictor:
         "_pack_market",
         "_session",
         "_states",
+        "_width",
         "card",
         "companion",
         "cross_asset",
@@ -90,6 +91,7 @@ class QuotePredictor:
         # "=" makes what float32 cannot hold an error; without it it would become infinite.
         self._market_bytes, self._pack_market = bytes_of(self.market), Struct(f"={self.market.size}f").pack_into
         self._inventory_bytes, self._pack_inventory = bytes_of(self.inventory), Struct(f"={self.inventory.size}f").pack_into
+        self._width = self.market.size
         self.steps = 0
         """Steps since the recurrent state was zeroed."""
         self.rejected_rows = 0
@@ -139,7 +141,14 @@ class QuotePredictor:
             self._reject()
 
     def step_on(self, row: Sequence[float]) -> None:
-        """The same, and the quicker way, for a market row that is not in the buffer yet. Raises `struct.error` on another width."""
+        """The same, and the quicker way, for a market row that is not in the buffer yet.
+
+        Of a longer row the first values count: features are only ever appended, and an older bundle knows those before. Raises
+        `struct.error` for a shorter one.
+        """
+        width = self._width
+        if len(row) > width:
+            row = row[:width]
         try:
             self._pack_market(self._market_bytes, 0, *row)
             # A sum of bounded numbers is finite exactly when each is.
@@ -185,12 +194,12 @@ class QuotePredictor:
     def warm(self, window: NDArray[Any]) -> None:
         """Zeroes the recurrent state and steps through `window` [rows, market inputs], oldest first; inventory stays as it is.
 
-        Raises ValueError where the window has another shape.
+        Of longer rows the first values count, as in `step_on`. Raises ValueError where the window has another shape.
         """
-        if window.ndim != 2 or window.shape[1] != self.market.size:
+        if window.ndim != 2 or window.shape[1] < self.market.size:
             raise ValueError(f"a window must be [rows, {self.market.size}], got {list(window.shape)}")
         self.reset()
-        for row in window:
+        for row in window[:, : self.market.size]:
             self.market[:] = row
             self.step()
 
@@ -231,6 +240,7 @@ class RehearsedPredictor(QuotePredictor):
         self._states = self._copies = ()
         self._market_bytes, self._pack_market = real._market_bytes, real._pack_market
         self._inventory_bytes, self._pack_inventory = bytes_of(self.inventory), real._pack_inventory
+        self._width = real._width
         self.steps = self.rejected_rows = 0
         self.price_change = self.optimal_spread = self.position_signal = nan
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmd.market.feature_table import MARKET_NAMES
+
 Array = npt.NDArray[np.float32]
 
 NORMALISED_LIMIT = 5.0
@@ -29,6 +31,7 @@ class QuoteSizes:
     """Units of the layers; the defaults are the article's, tests use smaller ones."""
 
     market: int = 20
+    """The first features of a row, of which the network sees so many."""
     lstm_1: int = 128
     lstm_2: int = 64
     shared_1: int = 128
@@ -50,8 +53,8 @@ class QuoteSizes:
 
 ARCHITECTURES = {
     "article": QuoteSizes(),
-    "compact": QuoteSizes(lstm_1=48, lstm_2=24, skip=True),
-    "row": QuoteSizes(lstm_1=0, lstm_2=0, skip=True),
+    "compact": QuoteSizes(market=len(MARKET_NAMES), lstm_1=48, lstm_2=24, skip=True),
+    "row": QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, skip=True),
 }
 """By the name that `mmd train` knows."""
 

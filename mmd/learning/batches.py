@@ -28,17 +28,28 @@ MIRRORED = frozenset(
         "order_flow_20",
         "signed_volume",
         "trend",
+        "signed_flow_300ms",
+        "last_trade_offset",
+        "average_trade_offset",
+        "imbalance_change_300ms",
+        "imbalance_change_3s",
+        "order_flow_100ms",
+        "order_flow_300ms",
+        "move_100ms",
+        "move_300ms",
+        "depletion",
         "position",
     )
 )
 """Inputs that change their sign when buyers and sellers change places; the others stay as they are."""
 MARKET_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in MARKET_NAMES], dtype=np.float32)
+"""Of rows that hold the first features only, the first signs."""
 INVENTORY_SIGNS: Rows = np.array([-1.0 if name in MIRRORED else 1.0 for name in INVENTORY_NAMES], dtype=np.float32)
 LONGEST_STAND_NS = 100_000_000
 """A row that stands longer weighs no more. Measured on walk-forward days of stocks, 0.1 s foretold moves counted by time better
 than 1 s or 10 s did: what stands long says little, and its noise drowns the rest."""
 LEAST_STAND = 0.02
-"""Weight of a row that stands no time at all, as a share of the mean."""
+"""Weight of a row that stands no time at all, as a share of the mean of the others'."""
 SCARCITY = 0.3
 """Power of the number of a series' rows by which each of them weighs less."""
 TARGET_SIGNS: Rows = np.array([-1.0, 1.0, -1.0], dtype=np.float32)
@@ -176,7 +187,7 @@ class RowWalk:
                 return padded.reshape(*shape, -1)
 
             yield Chunk(
-                market=whole(self._rows.market, MARKET_SIGNS),
+                market=whole(self._rows.market, MARKET_SIGNS[: self._rows.market.shape[1]]),
                 inventory=whole(self._rows.inventory, INVENTORY_SIGNS),
                 targets=whole(self._rows.targets, TARGET_SIGNS),
                 weights=whole(self._rows.weights, None),
@@ -195,10 +206,16 @@ def series_weights(parts: Sequence[Part]) -> dict[str, float]:
 
 
 def standing_weights(receive_ns: Integers) -> Rows:
-    """How long a row stands until the next one, 1 in the mean: rows come in bursts, quotes stand between them."""
+    """The root of how long a row stands until the next one, 1 in the mean: rows come in bursts, quotes stand between them.
+
+    The root lies between moments that weigh alike and rows that do. Measured with boosted trees on stocks, the first day for the
+    second, mean IC by row of the file, by 0.1 s and by time: time itself 0.365, 0.255, 0.193; its root 0.383, 0.257, 0.192; rows
+    alike 0.389, 0.249, 0.162.
+    """
     stands = np.minimum(np.diff(receive_ns, append=receive_ns[-1]), LONGEST_STAND_NS).astype(np.float64)
-    mean = float(stands.mean()) or 1.0
-    return np.asarray((LEAST_STAND + stands / mean) / (LEAST_STAND + 1.0), dtype=np.float32)
+    roots = np.sqrt(stands)
+    mean = float(roots.mean()) or 1.0
+    return np.asarray((LEAST_STAND + roots / mean) / (LEAST_STAND + 1.0), dtype=np.float32)
 
 
 def _rows_of(part: Part, settings: LabelSettings, rng: np.random.Generator, weight: float) -> _PartRows:
@@ -240,6 +257,7 @@ def _deal(segments: list[Segment], sizes: WalkSizes) -> list[list[Cell]]:
 
 def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkSizes, signs: Rows) -> Chunk:
     shape = sizes.lanes, sizes.chunk_steps
+    signs = MARKET_SIGNS[: rows[0].market.shape[1]]
     chunk = Chunk(
         market=np.zeros((*shape, len(signs)), dtype=np.float32),
         inventory=np.zeros((*shape, COLUMNS), dtype=np.float32),

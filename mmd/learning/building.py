@@ -24,7 +24,7 @@ from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset, Part
 from mmd.learning.evaluation import Served, by_series, constant_places, ic, joined, series_metrics, serve
 from mmd.learning.export import STEP_FILES, WINDOW_FILE, Form, export_step, export_window
 from mmd.learning.fitting import Fit, fit
-from mmd.learning.sessions import feature_schema_hash
+from mmd.market.feature_settings import FIRST_SCHEMA_NAMES, FeatureSettings, first_schema_hash, schema_hash
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
 
 RANGE_PERCENTILES = (0.1, 99.9)
@@ -66,6 +66,7 @@ def build_bundle(
 ) -> Bundle:
     """Write the bundle to `folder` and return it as it loads. Raises `BundleError` where quantization costs too much."""
     runtime = load_runtime(LITERT)
+    dataset = dataset.narrowed(weights.sizes.market)
     graphs = {form: export_step(weights, form) for form in Form}
     warm = walk.warm_steps
     fitted = fit(_serve(runtime, graphs[Form.INT8], dataset.parts[VALIDATION], warm), dataset.label_settings)
@@ -76,8 +77,8 @@ def build_bundle(
         name=name,
         version=version,
         created_utc=created_utc,
-        feature_schema_hash=feature_schema_hash(),
-        feature_names=MARKET_NAMES,
+        feature_schema_hash=_schema_of(weights.sizes.market),
+        feature_names=MARKET_NAMES[: weights.sizes.market],
         inventory_names=INVENTORY_NAMES,
         steps=warm,
         horizon_seconds=dataset.label_settings.horizon_seconds,
@@ -108,6 +109,13 @@ def build_bundle(
     return write_bundle(
         folder, card, models, golden_inputs(dataset, runtime, graphs[Form.FLOAT32]), other_files=others, runtime=runtime
     )
+
+
+def _schema_of(width: int) -> str:
+    """The hash of the schema whose rows are so wide."""
+    if width == len(FIRST_SCHEMA_NAMES):
+        return first_schema_hash(FeatureSettings())
+    return schema_hash(FeatureSettings())
 
 
 def _serve(runtime: Runtime, graph: bytes, parts: Sequence[Part], warm_steps: int) -> list[Served]:

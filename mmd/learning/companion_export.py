@@ -24,7 +24,7 @@ STATE_WIDTHS = {"flow_h1": FLOW_UNITS[0], "flow_c1": FLOW_UNITS[0], "flow_h2": F
 
 
 def export_companion(weights: CompanionWeights, form: Form) -> bytes:
-    """market [1, 20], signals [1, 2] and four states in; p_up, p_adverse_bid, p_adverse_ask, risk and four states out."""
+    """market [1, features], signals [1, 2] and four states in; p_up, p_adverse_bid, p_adverse_ask, risk and four states out."""
     import tensorflow as tf
 
     cells = _Cells(weights)
@@ -46,7 +46,7 @@ def export_companion(weights: CompanionWeights, form: Form) -> bytes:
 
 
 def export_companion_window(weights: CompanionWeights, steps: int = 100) -> bytes:
-    """The same over a whole window of rows from zero state: market [1, steps, 20] and signals [1, 2] in, the four answers out."""
+    """The same over a whole window of rows from zero state: market [1, steps, n] and signals [1, 2] in, the four answers out."""
     import tensorflow as tf
 
     cells = _Cells(weights)
@@ -101,10 +101,13 @@ class _Cells:
         import tensorflow as tf
 
         adverse = tf.sigmoid(_chain(x * self._sides, [self._adverse_first, *self._adverse]))
+        joined, output = self._flow_dense
+        flow = tf.matmul(h2, joined.kernel[: FLOW_UNITS[1]]) + tf.matmul(x, joined.kernel[FLOW_UNITS[1] :])
+        flow = tf.nn.relu(flow + joined.bias)
         first = self._risk_first
         hidden = tf.nn.relu(tf.matmul(x, first.kernel) + first.bias + tf.matmul(signals, self._risk_signals))
         return {
-            "p_up": tf.sigmoid(_chain(h2, self._flow_dense)),
+            "p_up": tf.sigmoid(tf.matmul(flow, output.kernel) + output.bias),
             "p_adverse_bid": adverse[:1],
             "p_adverse_ask": adverse[1:],
             "risk": tf.sigmoid(_chain(hidden, self._risk)),

@@ -73,7 +73,7 @@ class CompanionWeights:
 
 
 def adverse_rows(market: Array, side: Any) -> Array:
-    """[n, 15] of normalised rows [n, 20] and sides (+1 our bid, -1 our ask)."""
+    """[n, 15] of normalised rows and sides (+1 our bid, -1 our ask)."""
     signed = market[:, columns(ADVERSE_SIGNED_NAMES)] * np.asarray(side, dtype=np.float32)[:, None]
     return np.concatenate([signed, market[:, columns(ADVERSE_NAMES[len(ADVERSE_SIGNED_NAMES) :])]], axis=1)
 
@@ -261,6 +261,7 @@ def _flow(
     keras.utils.set_random_seed(settings.seed + 3)
     layers = keras.layers
     chosen = columns(ORDER_FLOW_NAMES)
+    newest = keras.Input((None, len(mean)))
     widths = (FLOW_UNITS[0], FLOW_UNITS[0], FLOW_UNITS[1], FLOW_UNITS[1])
     given = keras.Input((None, len(chosen)))
     states = [keras.Input((width,)) for width in widths]
@@ -269,17 +270,19 @@ def _flow(
     hidden, output = layers.Dense(FLOW_DENSE, activation="relu"), layers.Dense(1)
     x, h1, c1 = first(given, initial_state=states[:2])
     x, h2, c2 = second(x, initial_state=states[2:])
-    network = keras.Model([given, *states], [output(hidden(x)), h1, c1, h2, c2])
+    # Beside the state the newest row, whole: what stands at the touch now need not pass through gates.
+    seen = layers.Concatenate()([x, newest])
+    network = keras.Model([given, newest, *states], [output(hidden(seen)), h1, c1, h2, c2])
     optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
     optimizer.build(network.trainable_variables)
 
     @tf.function  # type: ignore[untyped-decorator, unused-ignore]
-    def learn(rows: Any, move: Any, weight: Any, states: Any) -> tuple[Any, Any]:
+    def learn(rows: Any, whole: Any, move: Any, weight: Any, states: Any) -> tuple[Any, Any]:
         # Between counting by time and by step: which way the next move goes is asked in bursts too.
         counted = tf.sqrt(weight) * tf.cast(move != 0.0, tf.float32)
         up = tf.cast(move > 0.0, tf.float32)
         with tf.GradientTape() as tape:
-            logits, *carried = network([rows, *states], training=True)
+            logits, *carried = network([rows, whole, *states], training=True)
             losses = counted * tf.nn.sigmoid_cross_entropy_with_logits(labels=up, logits=logits[..., 0])
             loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(counted), 1.0)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, network.trainable_variables), 1.0)
@@ -300,8 +303,10 @@ def _flow(
         for number, chunk in enumerate(walk):
             passed = (epoch + number / len(walk)) / settings.flow_epochs
             optimizer.learning_rate = settings.learning_rate * 0.5 * (1.0 + np.cos(np.pi * passed))
-            rows = np.clip((chunk.market[..., chosen] - mean[chosen]) / std[chosen], -NORMALISED_LIMIT, NORMALISED_LIMIT)
-            carried, counted = learn(rows, chunk.targets[..., 0], chunk.weights[..., 0], [state * chunk.keep for state in carried])
+            whole = np.clip((chunk.market - mean) / std, -NORMALISED_LIMIT, NORMALISED_LIMIT)
+            carried, counted = learn(
+                whole[..., chosen], whole, chunk.targets[..., 0], chunk.weights[..., 0], [state * chunk.keep for state in carried]
+            )
             sums += counted.numpy()
         progress.sums = sums.tolist()
         stages.epoch_done("order flow", progress, variables)

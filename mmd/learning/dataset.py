@@ -84,6 +84,19 @@ class Dataset:
         """Rows of all sessions in a split."""
         return sum(each.rows for each in self.parts[part])
 
+    def narrowed(self, features: int) -> Dataset:
+        """The same rows, of which only the first features are shown."""
+        sessions: dict[int, Session] = {}
+
+        def shown(part: Part) -> Part:
+            session = part.session
+            if session.market.shape[1] == features:
+                return part
+            narrow = sessions.setdefault(id(session), replace(session, market=session.market[:, :features]))
+            return replace(part, session=narrow)
+
+        return replace(self, parts={name: [shown(part) for part in parts] for name, parts in self.parts.items()})
+
     def manifest(self) -> dict[str, str]:
         """For the card: what the data was, how it was cut, and its hash."""
         split = self.split_settings

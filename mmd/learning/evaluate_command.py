@@ -80,9 +80,9 @@ def evaluate(
     try:
         from mmd.learning.data import parse_data
         from mmd.learning.progress import RowBar
-        from mmd.learning.sessions import feature_schema_hash
+        from mmd.market.feature_settings import FeatureSettings, served_schemas
 
-        loaded = load_bundle(bundle, feature_schema_hash=feature_schema_hash())
+        loaded = load_bundle(bundle, feature_schema_hash=served_schemas(FeatureSettings()))
         sources = [source for text in data for source in parse_data(text)]
         if predictions is not None:
             from mmd.learning.predictions import write_predictions

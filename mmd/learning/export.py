@@ -35,7 +35,7 @@ STEP_SIGNATURE = ("market", "inventory", "h1", "c1", "h2", "c2")
 
 
 def export_step(weights: QuoteWeights, form: Form) -> bytes:
-    """The one-step graph: market [1, 20], inventory [1, 5] and the four states in, three heads and the four new states out."""
+    """The one-step graph: market [1, n], inventory [1, 5] and the four states in, three heads and the four new states out."""
     import tensorflow as tf
 
     cells = _Cells(weights)
@@ -59,7 +59,7 @@ def export_step(weights: QuoteWeights, form: Form) -> bytes:
 
 
 def export_window(weights: QuoteWeights, steps: int = 60) -> bytes:
-    """The same network over a whole window from zero state: market [1, steps, 20] and inventory [1, 5] in, three heads out."""
+    """The same network over a whole window from zero state: market [1, steps, n] and inventory [1, 5] in, three heads out."""
     import tensorflow as tf
 
     cells = _Cells(weights)

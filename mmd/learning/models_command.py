@@ -190,9 +190,9 @@ def _load(folder: Path) -> Bundle:
 
 def _load_serving(folder: Path) -> Bundle:
     from mmd.inference.bundle import load_bundle
-    from mmd.market.feature_settings import FeatureSettings, schema_hash
+    from mmd.market.feature_settings import FeatureSettings, served_schemas
 
-    return load_bundle(folder, feature_schema_hash=schema_hash(FeatureSettings()))
+    return load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def _content(bundle: Bundle) -> str:

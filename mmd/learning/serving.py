@@ -66,9 +66,10 @@ def serve_session(predictor: QuotePredictor, session: Session, on_rows: Callable
     predictor.reset()
     predictor.inventory[:] = 0.0
     market, step, warm = predictor.market, predictor.step, predictor.card.steps
+    width = len(market)
     answers = np.full((session.rows, 3), np.nan)
     for start in range(0, session.rows, ROWS_PER_REPORT):
-        rows = np.asarray(session.market[start : start + ROWS_PER_REPORT])
+        rows = np.asarray(session.market[start : start + ROWS_PER_REPORT, :width])
         for index, row in enumerate(rows, start):
             market[:] = row
             step()
@@ -88,7 +89,7 @@ def serve_companion(companion: Companion, session: Session, start: int = 0, stop
     end = session.rows if stop is None else stop
     answers = np.zeros((end - start, 4))
     for first in range(start, end, ROWS_PER_REPORT):
-        for index, row in enumerate(np.asarray(session.market[first : min(first + ROWS_PER_REPORT, end)]), first - start):
+        for index, row in enumerate(np.asarray(session.market[first : min(first + ROWS_PER_REPORT, end), : len(market)]), first - start):
             market[:] = row
             step()
             answers[index] = companion.p_up, companion.p_adverse_bid, companion.p_adverse_ask, companion.risk

@@ -70,7 +70,8 @@ def _ensemble(parts: Sequence[Part], weights: dict[str, float], seed: int, netwo
     ).astype(np.float32)
     known = weight > 0
     rows, price, weight = rows[known], price[known], weight[known] / weight[known].mean()
-    mean = np.where(MARKET_SIGNS > 0, np.average(rows, axis=0, weights=weight), 0.0).astype(np.float32)
+    signs = MARKET_SIGNS[: rows.shape[1]]
+    mean = np.where(signs > 0, np.average(rows, axis=0, weights=weight), 0.0).astype(np.float32)
     std = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weight)).astype(np.float32)
     std = np.where(std > 1e-6, std, 1.0).astype(np.float32)
 
@@ -84,7 +85,7 @@ def _ensemble(parts: Sequence[Part], weights: dict[str, float], seed: int, netwo
     def predict(raw: Rows) -> Rows:
         given = scaled(raw)
         # As good a market with buyers and sellers changed: what they say of it must be the opposite.
-        said = [(member(given) - member(given * MARKET_SIGNS)) / 2.0 for member in members]
+        said = [(member(given) - member(given * signs)) / 2.0 for member in members]
         return np.asarray(np.mean(said, axis=0), dtype=np.float32)
 
     return predict
@@ -126,7 +127,7 @@ def _network(rows: Rows, price: Rows, weight: Rows, seed: int) -> Predict:
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, network.trainable_variables), 1.0)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
 
-    rng = np.random.default_rng(seed)
+    rng, signs = np.random.default_rng(seed), MARKET_SIGNS[: rows.shape[1]]
     batches = max(1, len(rows) // BATCH_ROWS)
     for epoch in range(NETWORK_EPOCHS):
         order = rng.permutation(len(rows))
@@ -135,7 +136,7 @@ def _network(rows: Rows, price: Rows, weight: Rows, seed: int) -> Predict:
             sign = np.where(rng.random(len(index)) < 0.5, -1.0, 1.0).astype(np.float32)
             progress = (epoch * batches + number) / (NETWORK_EPOCHS * batches)
             optimizer.learning_rate = LEARNING_RATE * 0.5 * (1.0 + np.cos(np.pi * progress))
-            learn(rows[index] * np.where(sign[:, None] < 0, MARKET_SIGNS, 1.0), price[index] * sign, weight[index])
+            learn(rows[index] * np.where(sign[:, None] < 0, signs, 1.0), price[index] * sign, weight[index])
 
     def predict(x: Rows) -> Rows:
         pieces = [network(x[start : start + 100_000], training=False).numpy()[:, 0] for start in range(0, len(x), 100_000)]

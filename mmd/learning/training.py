@@ -104,7 +104,7 @@ def input_scaling(dataset: Dataset, sizes: WalkSizes) -> Scaling:
     market = np.concatenate([part.session.market[part.span] for part in dataset.parts[TRAIN]])
     walk = Walk(dataset.parts[TRAIN], dataset.label_settings, sizes, seed=0, shuffle=False)
     inventory = walk.inventory()
-    return Scaling(*_moments(market, MARKET_SIGNS), *_moments(inventory, INVENTORY_SIGNS))
+    return Scaling(*_moments(market, MARKET_SIGNS[: market.shape[1]]), *_moments(inventory, INVENTORY_SIGNS))
 
 
 def _moments(rows: Array, signs: Array) -> tuple[Array, Array]:
@@ -128,10 +128,11 @@ def train(
 
     Raises `CheckpointError` where `resume` finds a checkpoint of another training; without one it starts anew.
     """
-    heard = observer or Silent()
+    heard, sizes = observer or Silent(), sizes or QuoteSizes()
+    dataset = dataset.narrowed(sizes.market)
     if settings.teacher_share:
         dataset = taught(dataset, settings.teacher_share, settings.seed, settings.teacher_networks, heard.on_stage)
-    trainer = _Trainer(dataset, settings, work_dir, sizes or QuoteSizes(), heard)
+    trainer = _Trainer(dataset, settings, work_dir, sizes, heard)
     if resume:
         trainer.restore()
     while trainer.goes_on():

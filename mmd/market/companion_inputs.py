@@ -1,6 +1,7 @@
-"""What the networks beside the quote network look at: the 20 market features, chosen and, where a side is asked about, mirrored.
+"""What the networks beside the quote network look at: the market features, chosen and, where a side is asked about, mirrored.
 
-Order flow sees eight of them at each step (the last 100 in the windowed form), adverse selection fifteen from the side of a quote,
+Order flow sees eight of them at each step (the last 100 in the windowed form) and the newest row whole, adverse selection fifteen
+from the side of a quote,
 risk eight of them without their direction and two external signals. All are of the step and of those before it.
 """
 
@@ -9,25 +10,25 @@ from __future__ import annotations
 from mmd.market.feature_table import MARKET_NAMES
 
 ORDER_FLOW_NAMES: tuple[str, ...] = (
-    "trade_imbalance",
-    "mid_return",
+    "signed_flow_300ms",
+    "last_trade_offset",
     "touch_imbalance",
     "depth_imbalance_5",
-    "order_flow_20",
+    "order_flow_100ms",
     "signed_volume",
-    "trend",
+    "move_300ms",
     "time_since_step",
 )
 
 ADVERSE_SIGNED_NAMES: tuple[str, ...] = (
-    "trade_imbalance",
-    "mid_return",
-    "return_mean_20",
-    "vwap_deviation_20",
+    "signed_flow_300ms",
+    "last_trade_offset",
+    "move_300ms",
+    "order_flow_100ms",
     "touch_imbalance",
     "depth_imbalance_5",
     "microprice_deviation",
-    "order_flow_20",
+    "imbalance_change_3s",
     "signed_volume",
     "trend",
 )
@@ -36,8 +37,8 @@ ADVERSE_PLAIN_NAMES: tuple[str, ...] = (
     "relative_spread",
     "trade_intensity",
     "volatility_short",
-    "volatility_medium",
-    "time_since_trade",
+    "spread_to_usual",
+    "thin_side",
 )
 ADVERSE_NAMES: tuple[str, ...] = ADVERSE_SIGNED_NAMES + ADVERSE_PLAIN_NAMES
 

@@ -8,10 +8,12 @@ import hashlib
 
 import msgspec
 
-from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
+from mmd.market.feature_table import FEATURES, INVENTORY_NAMES, MARKET_NAMES, NOTATION
 
-FEATURE_SCHEMA_VERSION = 1
-"""Raised with every change of a formula; names, windows and half-lives are hashed besides."""
+FEATURE_SCHEMA_VERSION = 2
+"""Raised with every change of the numbers. A test holds the rows of each version to what they were."""
+FIRST_SCHEMA_NAMES = MARKET_NAMES[:20]
+"""Version 1 had these, made as today: a row of version 2 begins with one of version 1, and bundles of both are served from it."""
 
 STEP_RULE = "touch price or size change, or public trade; at least step_min_interval_ns of receive time after the step before"
 
@@ -29,6 +31,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Half-life of the averages that count in steps (squared return, volume), steps; at most 10,000."""
     half_lives_seconds: tuple[float, float, float, float] = (2.0, 15.0, 120.0, 1200.0)
     """Half-lives of what decays with receive time, ascending: short, medium, long, baseline, seconds."""
+    recent_half_lives_seconds: tuple[float, float, float] = (0.1, 0.3, 3.0)
+    """Half-lives of what has just happened at the touch, ascending, seconds."""
     reference_seconds: float = 10.0
     """Horizon over which volatility is the unit of spread and microprice, seconds."""
     sigma_sample_seconds: float = 1.0
@@ -56,6 +60,9 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             raise ValueError(f"{words}: the first must be at least 2 and at most the second")
         if list(self.half_lives_seconds) != sorted(set(self.half_lives_seconds)) or not self.half_lives_seconds[0] >= 0.001:
             raise ValueError(f"half_lives_seconds {self.half_lives_seconds}: they must be at least 0.001 and ascend")
+        recent = self.recent_half_lives_seconds
+        if list(recent) != sorted(set(recent)) or not recent[0] >= 0.001:
+            raise ValueError(f"recent_half_lives_seconds {recent}: they must be at least 0.001 and ascend")
         for name in ("average_half_life_steps", "reference_seconds", "sigma_floor_ticks", "sigma_floor_spreads"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0 and finite")
@@ -70,15 +77,39 @@ class FeatureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 def schema_hash(settings: FeatureSettings) -> str:
-    """SHA-256 (hex) of everything that gives the numbers of a row their meaning: version, names, step rule, settings."""
-    text = msgspec.json.encode(
+    """SHA-256 (hex) of everything that gives the numbers of a row their meaning: version, names, formulas, step rule, settings."""
+    return _hash(
         {
             "version": FEATURE_SCHEMA_VERSION,
             "names": MARKET_NAMES,
+            "formulas": [(row.formula, row.unit) for row in FEATURES],
+            "notation": NOTATION,
             "inventory_names": INVENTORY_NAMES,
             "step_rule": STEP_RULE,
             "settings": settings,
-        },
-        order="deterministic",
+        }
     )
-    return hashlib.sha256(text).hexdigest()
+
+
+def first_schema_hash(settings: FeatureSettings) -> str:
+    """Of version 1, whose hash knew names and settings only, and those that there were."""
+    known = msgspec.to_builtins(settings)
+    del known["recent_half_lives_seconds"]
+    return _hash(
+        {
+            "version": 1,
+            "names": FIRST_SCHEMA_NAMES,
+            "inventory_names": INVENTORY_NAMES,
+            "step_rule": STEP_RULE,
+            "settings": msgspec.Raw(msgspec.json.encode(known)),
+        }
+    )
+
+
+def served_schemas(settings: FeatureSettings) -> tuple[str, ...]:
+    """Hashes of the schemas whose bundles the running code serves, newest first: each one's names begin a row."""
+    return schema_hash(settings), first_schema_hash(settings)
+
+
+def _hash(meaning: dict[str, object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(meaning, order="deterministic")).hexdigest()

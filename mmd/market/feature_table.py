@@ -26,6 +26,10 @@ step to the last sample, seconds. Samples are steps: the first one, then each fi
 Of the last sample (sums between samples count from the sample on):
 v = Fade(d^2, 60) / T(60), d: change of m from sample to sample: variance of the mid per second; u: average of s over the samples,
 weighted by 0.5^(age / 60 s); w = Fade(r^2, 1200) / T(1200); k' = Fade(k, 120) / T(120); V' = Fade(V, 120) / T(120).
+D: average of (b + a) / 2 over the samples, weighted by 0.5^(age / 60 s).
+h = sqrt((s / 2)^2 + v / 25 + (u / 10)^2): half a spread, no narrower than the mid's volatility over 0.04 s.
+i: (b - a) / (b + a); i', e: change of i since the step before, and order-flow imbalance of Cont, Kukanov and Stoikov (2014).
+p: average price of the trades of a step.
 sigma_step = sqrt(Ewma(r^2) + (u / 10)^2); sigma(t) = sqrt(t v + (u / 10)^2). contrast(x, y) = (x - y) / (x + y).
 A ratio is 0 where its denominator is 0. Every value is clipped to [-10, 10].
 """
@@ -76,6 +80,28 @@ FEATURES: tuple[FeatureRow, ...] = (
         TRADES,
     ),
     FeatureRow("time_since_step", "ln(1 + 1000 dt)", "log of milliseconds", "receive time"),
+    FeatureRow("signed_flow_300ms", "asinh(Fade(B - S, 0.3) / D)", "asinh of usual quantities at the touch", TRADES),
+    FeatureRow("last_trade_offset", "(p of the last step with trades - m) / h", "half-spreads", f"{BOOK}, {TRADES}"),
+    FeatureRow(
+        "average_trade_offset",
+        "(P - m) / h, P: average of p over steps with trades, each weighing 0.3 and those before it 0.7",
+        "half-spreads",
+        f"{BOOK}, {TRADES}",
+    ),
+    FeatureRow("imbalance_change_300ms", "Fade(i', 0.3): i less its fading average", "share of the touch's lots", BOOK),
+    FeatureRow("imbalance_change_3s", "Fade(i', 3): i less its fading average", "share of the touch's lots", BOOK),
+    FeatureRow("order_flow_100ms", "asinh(Fade(e, 0.1) / D)", "asinh of usual quantities at the touch", BOOK),
+    FeatureRow("order_flow_300ms", "asinh(Fade(e, 0.3) / D)", "asinh of usual quantities at the touch", BOOK),
+    FeatureRow("move_100ms", "Fade(r, 0.1) / h: m less its fading average", "half-spreads", BOOK),
+    FeatureRow("move_300ms", "Fade(r, 0.3) / h: m less its fading average", "half-spreads", BOOK),
+    FeatureRow("thin_side", "ln(min(b, a) / D)", "log of usual quantities at the touch", BOOK),
+    FeatureRow("spread_to_usual", "contrast(s, u)", CONTRAST, BOOK),
+    FeatureRow(
+        "depletion",
+        "b / (most b since the bid's price changed) - a / (most a since the ask's price changed)",
+        "difference of shares, [-1, 1]",
+        BOOK,
+    ),
 )
 
 INVENTORY_FEATURES: tuple[FeatureRow, ...] = (
@@ -96,5 +122,5 @@ INVENTORY_NAMES: tuple[str, ...] = tuple(row.name for row in INVENTORY_FEATURES)
 
 
 def feature_rows() -> tuple[FeatureRow, ...]:
-    """Name, formula, unit and source of the 20 market features and then the 5 inventory ones, in the order of the inputs."""
+    """Name, formula, unit and source of the market features and then the 5 inventory ones, in the order of the inputs."""
     return FEATURES + INVENTORY_FEATURES

@@ -1,6 +1,7 @@
 """The market features of one symbol, one row for each step, each updated in constant time and from the past alone.
 
-What the 20 values are stands in feature_table.py. They are bounded, finite for every input, and free of the units of tick and lot.
+What the values are stands in feature_table.py; the last twelve are made in recent_touch.py. They are bounded, finite for every
+input, and free of the units of tick and lot.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 from mmd.market.feature_settings import FeatureSettings, schema_hash
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
+from mmd.market.recent_touch import recent_rows
 from mmd.market.volatility import ENDLESS, NEVER, NOTHING, SECONDS_PER_NS, Usual, contrast
 
 __all__ = ["INVENTORY_NAMES", "MARKET_NAMES", "MarketFeatures"]
@@ -95,6 +97,9 @@ class MarketFeatures:
         squared_short = count_short = signed_short = squared_medium = trend = 0.0
         weight = average_squared = average_volume = 0.0
         deviation = trade_imbalance = relative_spread = spread_contrast = 0.0
+        recent = recent_rows(settings, usual)
+        next(recent)
+        recent_row = recent.send
 
         step = yield []
         first_ns, last_bid_ticks, last_bid_lots, last_ask_ticks, last_ask_lots, *_ = step
@@ -128,7 +133,7 @@ class MarketFeatures:
                 flow = bid_lots - last_bid_lots - ask_lots + last_ask_lots
                 last_bid_lots, last_ask_lots = bid_lots, ask_lots
 
-            since_step = 0.0
+            since_step = seconds = 0.0
             if receive_ns > last_ns:
                 seconds = (receive_ns - last_ns) * SECONDS_PER_NS
                 last_ns = receive_ns
@@ -153,7 +158,7 @@ class MarketFeatures:
                     lots_since += volume
 
             if receive_ns >= due_ns:
-                usual.sample(receive_ns, mid, spread, squared_since, count_since, lots_since)
+                usual.sample(receive_ns, mid, spread, bid_lots + ask_lots, squared_since, count_since, lots_since)
                 squared_since = count_since = lots_since = 0
                 moved = touched = True
                 due_ns, known, per_reference, per_trend = usual.due_ns, usual.known, usual.per_reference, usual.per_trend
@@ -251,6 +256,7 @@ class MarketFeatures:
                 since_trade, since_step,
             ) > limit:  # fmt: skip
                 row = clipped(row, limit)
+            row += recent_row((seconds, change, flow, imbalance, bid_ticks, bid_lots, ask_ticks, ask_lots, mid, spread, *trade))
             step = yield row
 
 

@@ -34,8 +34,8 @@ class Usual:
         "_count", "_first_ns", "_last_ns", "_lots", "_mid", "_pending_count", "_pending_lots", "_pending_squared", "_per_baseline",
         "_per_long", "_per_medium", "_per_short", "_per_sigma", "_sample_ns", "_sampled", "_settings", "_squared_baseline",
         "_squared_long", "_trend_seconds", "_weight", "count_short", "due_ns", "known", "least_spread_ticks", "lots_short",
-        "per_reference", "per_trend", "sigma_floor_squared", "spread_ticks", "squared_medium", "squared_short", "trade_rate",
-        "variance", "volatility_long",
+        "per_reference", "per_trend", "sigma_floor_squared", "spread_ticks", "squared_medium", "squared_short", "touch_lots",
+        "trade_rate", "variance", "volatility_long",
     )  # fmt: skip
 
     def __init__(self, settings: FeatureSettings) -> None:
@@ -55,6 +55,8 @@ class Usual:
         """Of the mid, half-ticks squared per second; 0 before the second sample, as the usual sums are."""
         self.spread_ticks = 0.0
         """Average over the samples."""
+        self.touch_lots = 0.0
+        """Average over the samples of the quantity at one side of the touch."""
         self.least_spread_ticks = self.sigma_floor_squared = self.per_reference = self.per_trend = 0.0
         """Units of features: `per_…` are reciprocals of volatilities in half-ticks."""
         self.squared_short = self.squared_medium = self.count_short = self.lots_short = 0.0
@@ -67,8 +69,9 @@ class Usual:
         self.volatility_long = 0.0
         """Contrast of the mid's squared changes over the long half-life with those over the baseline's."""
 
-    def sample(self, receive_ns: int, mid: int, spread: int, squared: int, count: int, lots: int) -> None:
-        """A step at or after `due_ns`; mid in half-ticks, spread in ticks. Of the steps since the last sample, this one included:
+    def sample(self, receive_ns: int, mid: int, spread: int, touch_lots: int, squared: int, count: int, lots: int) -> None:
+        """A step at or after `due_ns`; mid in half-ticks, spread in ticks, lots of both sides of
+        the touch. Of the steps since the last sample, this one included:
         the mid's squared changes, half-ticks squared; trades; lots traded. Those of the first sample count from the second on.
         """
         settings = self._settings
@@ -83,6 +86,7 @@ class Usual:
         self._mid, self._last_ns, self.due_ns = mid, receive_ns, receive_ns + self._sample_ns
         self._weight += 1.0
         self.spread_ticks += (spread - self.spread_ticks) / self._weight
+        self.touch_lots += (0.5 * touch_lots - self.touch_lots) / self._weight
         self.least_spread_ticks = LEAST_SPREAD * self.spread_ticks
         self.sigma_floor_squared = floor = (2.0 * settings.sigma_floor_spreads * self.spread_ticks) ** 2
         self.per_reference = 1.0 / (sqrt(self.variance * settings.reference_seconds + floor) or ENDLESS)

@@ -109,7 +109,7 @@ class Perception:
     def drift_psi(self) -> dict[str, float]:
         """Population stability index by feature; empty before enough was seen, or without a reference in the card."""
         psi = None if self.drift is None else self.drift.psi()
-        return {} if psi is None else dict(zip(self.stream.features.NAMES, psi.tolist(), strict=True))
+        return {} if psi is None else dict(zip(self.stream.features.NAMES, psi.tolist(), strict=False))
 
     @property
     def warm(self) -> bool:

@@ -61,7 +61,7 @@ def test_rows_are_finite_and_bounded_for_arbitrary_input(raw: list[Step]) -> Non
     features = MarketFeatures()
     for step in timed(raw):
         row = features.update(*step)
-        assert len(row) == 20
+        assert len(row) == 32
         assert all(type(value) is float and -10.0 <= value <= 10.0 for value in row), dict(zip(features.NAMES, row, strict=True))
         assert 0.5 <= features.sigma_ticks(10.0) < float("inf")
 

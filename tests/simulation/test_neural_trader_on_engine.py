@@ -11,7 +11,7 @@ import pytest
 from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.drift import reference_bins
 from mmd.inference.predictor import QuotePredictor
-from mmd.market.feature_settings import FeatureSettings, schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
@@ -148,7 +148,7 @@ def test_without_a_bundle_the_neural_strategy_is_refused() -> None:
 
 def test_every_fill_is_at_or_outside_fair_as_it_was_when_the_order_was_quoted() -> None:
     shipped = Path(__file__).parents[2] / "models" / "quote-v1"
-    venue, trader = make_world(load_bundle(shipped, feature_schema_hash=schema_hash(FeatureSettings())), seed=11)
+    venue, trader = make_world(load_bundle(shipped, feature_schema_hash=served_schemas(FeatureSettings())), seed=11)
     fair_ticks: dict[str, float] = {}
     sources: set[str] = set()
     fills: list[Fill] = []

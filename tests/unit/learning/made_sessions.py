@@ -9,6 +9,7 @@ import numpy as np
 from mmd.learning.dataset import Part
 from mmd.learning.labels import LabelSettings, make_labels
 from mmd.learning.sessions import Session
+from mmd.market.feature_table import MARKET_NAMES
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS
@@ -29,7 +30,7 @@ def made_session(
     traded = np.array(trades, dtype=np.int64).reshape(-1, 4)
     return Session(
         series=series,
-        market=np.zeros((count, 20), dtype=np.float32),
+        market=np.zeros((count, len(MARKET_NAMES)), dtype=np.float32),
         receive_ns=START_NS + np.round(np.array(seconds) * SECOND_NS).astype(np.int64),
         bid_ticks=np.array(bids, dtype=np.int64),
         bid_lots=np.full(count, 10, dtype=np.int64),
@@ -49,7 +50,7 @@ def drawn_session(rows: int = 1_500, seed: int = 0, series: str = "drawn", stren
     moves = np.round(rng.normal(size=rows) * 2).astype(np.int64)
     mid = 10_000 + np.cumsum(moves)
     coming = np.array([moves[index + 1 : index + 11].sum() for index in range(rows)])
-    market = rng.normal(size=(rows, 20)).astype(np.float32)
+    market = rng.normal(size=(rows, len(MARKET_NAMES))).astype(np.float32)
     market[:, 8] = strength * coming / 6.0 + rng.normal(size=rows)
     trade_rows = np.sort(rng.choice(rows - 1, rows // 3, replace=False))
     signs = rng.choice([-1, 1], len(trade_rows))

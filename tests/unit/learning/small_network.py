@@ -11,9 +11,10 @@ from mmd.learning.batches import WalkSizes
 from mmd.learning.dataset import Dataset, Part, SplitSettings, cut
 from mmd.learning.labels import LabelSettings, make_labels
 from mmd.learning.training import TrainingSettings
+from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.made_sessions import drawn_session
 
-SIZES = QuoteSizes(lstm_1=48, lstm_2=32, shared_1=32, shared_2=16, branch=8)
+SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=48, lstm_2=32, shared_1=32, shared_2=16, branch=8)
 LABELS = LabelSettings(settle_seconds=0.0)
 SPLIT = SplitSettings(embargo_seconds=1.0)
 TRAINING = TrainingSettings(
@@ -24,7 +25,12 @@ TRAINING = TrainingSettings(
 def scaling() -> Scaling:
     """Means and deviations that a wrong normalisation would not survive."""
     rng = np.random.default_rng(4)
-    arrays = (rng.normal(size=20), rng.uniform(0.5, 2, 20), rng.normal(size=5) * 0.1, rng.uniform(0.5, 2, 5))
+    arrays = (
+        rng.normal(size=len(MARKET_NAMES)),
+        rng.uniform(0.5, 2, len(MARKET_NAMES)),
+        rng.normal(size=5) * 0.1,
+        rng.uniform(0.5, 2, 5),
+    )
     return Scaling(*(array.astype(np.float32) for array in arrays))
 
 

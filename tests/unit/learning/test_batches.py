@@ -11,6 +11,7 @@ from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Walk, WalkSizes,
 from mmd.learning.labels import LabelSettings
 from mmd.learning.sessions import record_sessions
 from mmd.learning.sources import EventSource, MarketEvent, simulated_events
+from mmd.market.feature_table import MARKET_NAMES
 from mmd.mock.instruments import INSTRUMENTS
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, TouchUpdate
 from tests.unit.learning.made_sessions import drawn_session, whole
@@ -83,7 +84,7 @@ def test_a_mirrored_segment_has_its_signs_turned_and_its_spreads_kept() -> None:
                 plain[abs(chunk.market[lane, step, 0])] = chunk.market[lane, step], chunk.targets[lane, step]
     mirrored = 0
     for chunk in Walk(numbered(), LABELS, SIZES, seed=1, shuffle=True):
-        for market, targets in zip(chunk.market.reshape(-1, 20), chunk.targets.reshape(-1, 3), strict=True):
+        for market, targets in zip(chunk.market.reshape(-1, len(MARKET_NAMES)), chunk.targets.reshape(-1, 3), strict=True):
             if market[0] >= 0:
                 continue
             mirrored += 1
@@ -107,7 +108,7 @@ def test_a_row_weighs_more_the_longer_it_stands() -> None:
     weights = standing_weights(np.array([0, 0, 100, 1_000, 1_200], dtype=np.int64) * 1_000_000)
     assert weights.mean() == pytest.approx(1.0)
     # They stand for 0, 100, 900 and 200 (both counted as 100) and 0 ms.
-    assert weights == pytest.approx((0.02 + np.array([0, 100, 100, 100, 0]) / 60) / 1.02)
+    assert weights == pytest.approx((0.02 + np.array([0, 10, 10, 10, 0]) / 6) / 1.02)
     assert standing_weights(np.array([5], dtype=np.int64)) == pytest.approx([0.02 / 1.02])
 
 

@@ -16,8 +16,8 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.learning.architecture import QuoteWeights
 from mmd.learning.building import BuildSettings, build_bundle
 from mmd.learning.dataset import Dataset
-from mmd.learning.sessions import feature_schema_hash
 from mmd.learning.training import input_scaling, train
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 from tests.unit.learning.small_network import SIZES, TRAINING, small_dataset
 
 ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:00+00:00", "walk": TRAINING.walk, "window_steps": 5}
@@ -34,7 +34,7 @@ def test_a_built_bundle_loads_predicts_and_says_what_it_is_worth(trained: tuple[
     weights, dataset = trained
     folder = tmp_path / "small"
     build_bundle(folder, weights, dataset, extra_files={"learning_curve.json": b"[]"}, **ARGUMENTS)
-    bundle = load_bundle(folder, feature_schema_hash=feature_schema_hash())
+    bundle = load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
     card = bundle.card
     assert set(card.metrics) == {"series 1", "series 2", "mean over series"}
     for name in ("series 1", "series 2"):

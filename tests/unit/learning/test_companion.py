@@ -19,7 +19,8 @@ from mmd.learning.companion_export import export_companion_window
 from mmd.learning.companion_labels import CompanionLabelSettings
 from mmd.learning.companion_training import CompanionSettings, CompanionWeights, train_companion
 from mmd.learning.dataset import Dataset
-from mmd.learning.sessions import feature_schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
+from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.small_network import small_dataset
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v1"
@@ -107,7 +108,7 @@ def test_streamed_steps_are_the_window(built: Built, weights: CompanionWeights, 
 
 def test_the_ask_of_a_market_is_the_bid_of_its_mirror(built: Built) -> None:
     companion = Companion(*built)
-    row = np.random.default_rng(0).normal(size=20).astype(np.float32)
+    row = np.random.default_rng(0).normal(size=len(MARKET_NAMES)).astype(np.float32)
     companion.market[:] = row
     companion.step()
     ask = companion.p_adverse_ask
@@ -143,7 +144,7 @@ def test_attached_to_a_bundle_they_are_verified_with_it(built: Built, tmp_path: 
     assert Companion(bundle.card.companion, bundle.companion_files).variant_name == "int8"
     (folder / "companion_int8.tflite").write_bytes(b"poisoned")
     with pytest.raises(BundleError, match=r"companion_int8\.tflite: SHA-256"):
-        load_bundle(folder, feature_schema_hash=feature_schema_hash())
+        load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def test_a_graph_that_does_not_answer_as_recorded_does_not_serve(built: Built) -> None:

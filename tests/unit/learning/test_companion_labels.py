@@ -61,7 +61,7 @@ def test_places_are_shares_of_what_is_smaller() -> None:
 
 
 def test_an_ask_sees_the_mirrored_market() -> None:
-    row = np.random.default_rng(0).normal(size=(1, 20)).astype(np.float32)
+    row = np.random.default_rng(0).normal(size=(1, len(MARKET_NAMES))).astype(np.float32)
     bid, ask = adverse_rows(row, [1]), adverse_rows(row, [-1])
     np.testing.assert_array_equal(bid[:, :10], -ask[:, :10])
     np.testing.assert_array_equal(bid[:, 10:], ask[:, 10:])

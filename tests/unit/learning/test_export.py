@@ -10,11 +10,12 @@ import pytest
 from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
 from mmd.inference.runtime import LITERT, TensorSession, load_runtime
 from mmd.learning.export import Form, export_step, export_window
+from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.small_network import SIZES, keras_heads, random_network
 
 STEPS = 60
 RNG = np.random.default_rng(6)
-MARKET = (RNG.normal(size=(STEPS, 20)) * 2.0).astype(np.float32)
+MARKET = (RNG.normal(size=(STEPS, len(MARKET_NAMES))) * 2.0).astype(np.float32)
 INVENTORY = RNG.uniform(-1, 1, (STEPS, 5)).astype(np.float32)
 INT8_TOLERANCES = {Form.INT8: 0.02, Form.INT8_PER_TENSOR: 0.03}
 

@@ -15,7 +15,7 @@ from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.data import CACHE_VARIABLE, load_rows, parse_data
 from mmd.learning.predictions import write_predictions
-from mmd.learning.sessions import feature_schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 from tests.unit.learning.made_files import Columns, made_book, made_trades, written
 
 DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v2"
@@ -29,7 +29,7 @@ def _rows_in_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(DEFAULT, feature_schema_hash=feature_schema_hash())
+    return load_bundle(DEFAULT, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def predicted(bundle: Bundle, folder: Path, book: Columns, trades: Columns | None = None) -> polars.DataFrame:

@@ -18,9 +18,10 @@ from mmd.learning.dataset import TRAIN, Dataset
 from mmd.learning.export import Form, export_step, export_window
 from mmd.learning.labels import LabelSettings
 from mmd.learning.training import TrainingSettings, train
+from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.small_network import TRAINING, small_dataset
 
-SIZES = QuoteSizes(lstm_1=0, lstm_2=0, skip=True, shared_1=24, shared_2=16, branch=8)
+SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, skip=True, shared_1=24, shared_2=16, branch=8)
 SETTINGS = TrainingSettings(**{**TRAINING.model_dump(), "epochs": 6})
 
 pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
@@ -65,7 +66,7 @@ def test_a_walk_over_single_rows_shows_each_once_mirrored_or_not(dataset: Datase
     walk = RowWalk(parts, LabelSettings(settle_seconds=0.0), TRAINING.walk, seed=3, shuffle=True)
     chunks = list(walk)
     assert len(chunks) == len(walk)
-    shown = np.concatenate([chunk.market.reshape(-1, 20) for chunk in chunks])
+    shown = np.concatenate([chunk.market.reshape(-1, len(MARKET_NAMES)) for chunk in chunks])
     weight = np.concatenate([chunk.weights.reshape(-1, 3) for chunk in chunks])[:, 0]
     rows = np.asarray(parts[0].session.market[parts[0].span])
     # Volume and spread (7, 5) are not mirrored, and so name a row; its imbalance (8) is, in about half of them.

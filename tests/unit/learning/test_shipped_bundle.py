@@ -11,7 +11,7 @@ from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
 from mmd.inference.runtime import LITERT, load_runtime
 from mmd.learning.export import WINDOW_FILE
-from mmd.learning.sessions import feature_schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v1"
 MOST_BYTES = 5_000_000
@@ -23,7 +23,7 @@ MOST_PRICE_EFFECT = 0.2
 def bundle() -> Bundle:
     if not SHIPPED.is_dir():
         pytest.skip("quote-v1 is not built yet: mmd train quote --out models/quote-v1")
-    return load_bundle(SHIPPED, feature_schema_hash=feature_schema_hash())
+    return load_bundle(SHIPPED, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def test_it_is_small_enough_to_be_committed(bundle: Bundle) -> None:

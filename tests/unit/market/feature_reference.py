@@ -88,6 +88,7 @@ def usual(t: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "v": share(fade(sampled_change**2, at, 60), time(60)),
         "u": u,
+        "usual_lots": weighted_mean((t["bid_lots"] + t["ask_lots"]).iloc[rows].reset_index(drop=True) / 2, at, 60),
         "w": w,
         "trade_rate": share(fade(between(t["trade_count"]), at, 120), time(120)),
         "volume_rate": share(fade(between(t["volume"]), at, 120), time(120)),
@@ -113,7 +114,7 @@ def order_flow(t: pd.DataFrame) -> pd.Series:
 
 
 def reference(steps: pd.DataFrame) -> pd.DataFrame:
-    """The 20 features of a table with `COLUMNS`, whose prices are all above 0 and whose times do not run backwards."""
+    """The features of a table with `COLUMNS`, whose prices are all above 0 and whose times do not run backwards."""
     t = steps.reset_index(drop=True).copy()
     t["mid"] = (t["bid_ticks"] + t["ask_ticks"]) / 2
     t["r"] = t["mid"].diff().fillna(0.0)
@@ -160,8 +161,41 @@ def reference(steps: pd.DataFrame) -> pd.DataFrame:
         "trend": share(fade(t["r"], now, 15), trend_sigma),
         "time_since_trade": np.log1p((now - trade_ns) / SECOND * last["trade_rate"]),
         "time_since_step": np.log1p(now.diff().fillna(0) / 1e6),
+        **recent(t, last, imbalance),
     }
     return pd.DataFrame(values).clip(-10.0, 10.0)
+
+
+def recent(t: pd.DataFrame, last: pd.DataFrame, imbalance: pd.Series) -> dict[str, pd.Series]:
+    """The twelve of what has just happened at the touch."""
+    now, flow, lots = t["receive_ns"], order_flow(t), last["usual_lots"]
+    half_spread = np.sqrt((t["spread"] / 2) ** 2 + last["v"] / 25 + (last["u"] / 10) ** 2)
+    mid = t["mid"] - t["mid"].iloc[0]
+    prices = share(t["traded_ticks_lots"] - t["mid"].iloc[0] * t["volume"], t["volume"])[t["volume"] > 0]
+    thin = share(t[["bid_lots", "ask_lots"]].min(axis=1), lots)
+
+    def offset(price: pd.Series) -> pd.Series:
+        return share((price.reindex(t.index).ffill() - mid).fillna(0.0), half_spread)
+
+    def left(side: str) -> pd.Series:
+        price, shown = t[f"{side}_ticks"], t[f"{side}_lots"]
+        return share(shown, shown.groupby((price != price.shift()).cumsum()).cummax())
+
+    jumps = imbalance.diff().fillna(0.0)
+    return {
+        "signed_flow_300ms": np.arcsinh(share(fade(t["signed"], now, 0.3), lots)),
+        "last_trade_offset": offset(prices),
+        "average_trade_offset": offset(prices.ewm(alpha=0.3, adjust=False).mean()),
+        "imbalance_change_300ms": fade(jumps, now, 0.3),
+        "imbalance_change_3s": fade(jumps, now, 3),
+        "order_flow_100ms": np.arcsinh(share(fade(flow, now, 0.1), lots)),
+        "order_flow_300ms": np.arcsinh(share(fade(flow, now, 0.3), lots)),
+        "move_100ms": share(fade(t["r"], now, 0.1), half_spread),
+        "move_300ms": share(fade(t["r"], now, 0.3), half_spread),
+        "thin_side": np.log(thin.where(thin > 0, 1.0)),
+        "spread_to_usual": contrast(t["spread"], last["u"]),
+        "depletion": left("bid") - left("ask"),
+    }
 
 
 def sigma_ticks(steps: pd.DataFrame, horizon_seconds: float) -> pd.Series:

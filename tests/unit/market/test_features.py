@@ -44,8 +44,8 @@ def named(row: list[float]) -> dict[str, float]:
     return dict(zip(MarketFeatures.NAMES, row, strict=True))
 
 
-def test_there_are_twenty_and_five_and_each_is_documented() -> None:
-    assert len(MarketFeatures.NAMES) == len(set(MarketFeatures.NAMES)) == 20
+def test_there_are_thirty_two_and_five_and_each_is_documented() -> None:
+    assert len(MarketFeatures.NAMES) == len(set(MarketFeatures.NAMES)) == 32
     assert len(INVENTORY_NAMES) == 5
     documented = feature_rows()
     assert [row.name for row in documented] == [*MarketFeatures.NAMES, *INVENTORY_NAMES]
@@ -178,7 +178,7 @@ def test_after_a_reset_it_is_as_good_as_new(steps: pd.DataFrame) -> None:
     for row in steps.iloc[:3_000].itertuples(index=False, name=None):
         features.update(*row)
     features.reset()
-    assert (features.steps, features.warm, features.values) == (0, False, [0.0] * 20)
+    assert (features.steps, features.warm, features.values) == (0, False, [0.0] * 32)
     again = [features.update(*row) for row in steps.iloc[3_000:4_000].itertuples(index=False, name=None)]
     assert again == rows_of(steps.iloc[3_000:4_000])
 
@@ -192,6 +192,7 @@ def test_the_schema_hash_knows_every_setting() -> None:
         "spread_window_steps": 12,
         "average_half_life_steps": 100.0,
         "half_lives_seconds": (1.0, 15.0, 120.0, 1200.0),
+        "recent_half_lives_seconds": (0.1, 0.5, 3.0),
         "reference_seconds": 5.0,
         "sigma_sample_seconds": 0.5,
         "sigma_half_life_seconds": 30.0,
