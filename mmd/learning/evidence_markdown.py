@@ -8,7 +8,7 @@ from mmd.inference.card import Card
 from mmd.learning.companion_evaluation import HEADLINES
 from mmd.learning.evidence import Evidence
 from mmd.learning.importance import EVERYTHING, FEATURE, GROUP, SHUFFLED, TAKEN_AWAY
-from mmd.learning.price_evaluation import HEAD, OURS, STEP, TIME, PriceLine
+from mmd.learning.price_evaluation import HEAD, OURS, ROW, STEP, TENTH, TIME, PriceLine
 
 MADE = "<!-- made by `mmd evaluate BUNDLE --data … --markdown FILE`; evaluate again instead of editing -->\n\n"
 
@@ -45,7 +45,13 @@ def _shown(evidence: Evidence, counted_by: str, horizon: float) -> dict[str, dic
 
 def _own(evidence: Evidence) -> str:
     texts = []
-    for counted_by, title in ((TIME, "counted by time, each moment alike"), (STEP, "counted by step, bursts weigh most")):
+    titles = {
+        TIME: "counted by time, each moment alike",
+        TENTH: "counted by tenths of a second in which the book changed",
+        ROW: "counted by row of the book file, trades aside",
+        STEP: "counted by step, bursts weigh most",
+    }
+    for counted_by, title in titles.items():
         shown = _shown(evidence, counted_by, evidence.horizon_seconds)
         names = list(dict.fromkeys(name for lines in shown.values() for name in lines if name != "zero"))
         rows = [[series, *_cells([lines.get(name) for name in names])] for series, lines in shown.items()]

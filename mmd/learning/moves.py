@@ -1,10 +1,13 @@
-"""What the mid did after a row, counted two ways: by step, where bursts weigh most, and by time, each moment alike."""
+"""What the mid did after a row, counted four ways: by step, where bursts weigh most; by row of the book alone; by tenths of a
+second in which the book changed; and by time, each moment alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mmd.learning.sessions import Floats, Integers, Session
 from mmd.learning.sources import SECOND_NS
@@ -34,6 +37,27 @@ def moves_by_step(session: Session, horizon_seconds: float, start: int, stop: in
     stop = min(stop, int(np.searchsorted(times, last_ns, side="right")))
     row = np.arange(start, max(start, stop))
     return _moves(session, row, np.asarray(times[row]), horizon_seconds)
+
+
+def moves_by_row(session: Session, horizon_seconds: float, start: int, stop: int) -> Moves:
+    """Of the rows of a book file: each change of the touch, trades aside, with what stood when its moment was over."""
+    moves = moves_by_step(session, horizon_seconds, start, stop)
+    times = moves.time_ns[_touch_changes(session)[moves.row]]
+    newest = np.searchsorted(session.receive_ns, times, side="right") - 1
+    return _moves(session, np.minimum(newest, max(start, stop - 1)), times, horizon_seconds)
+
+
+def moves_by_tenth(session: Session, horizon_seconds: float, start: int, stop: int) -> Moves:
+    """Of the last change of the touch in each 0.1 s since the Unix epoch in which there was one: a feed conflated."""
+    moves = moves_by_row(session, horizon_seconds, start, stop)
+    tenth = moves.time_ns // (SECOND_NS // 10)
+    last = np.append(tenth[1:] != tenth[:-1], True)[: len(tenth)]
+    return Moves(moves.row[last], moves.time_ns[last], moves.change_bps[last], moves.last_bps[last])
+
+
+def _touch_changes(session: Session) -> npt.NDArray[np.bool_]:
+    shown = np.stack([session.bid_ticks, session.bid_lots, session.ask_ticks, session.ask_lots])
+    return np.append(True, (shown[:, 1:] != shown[:, :-1]).any(axis=0))
 
 
 def moves_by_time(session: Session, horizon_seconds: float, start: int, stop: int, grid_seconds: float = GRID_SECONDS) -> Moves:

@@ -1,11 +1,19 @@
 """What each head says, row by row as it is served, as a parquet table: for any market, the past only.
 
+<<<<<<< HEAD
 One line a step: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's change over H, basis points of the mid),
 `spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`, `p_adverse`, `risk` (probabilities and
 score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of that of our bid and that of our ask at
 the touch. Asked for, there is `cross_asset_bps_H` besides: what the cross-asset network says of the mid's change, from this market
 and those received with it; null where none of those was fresh, or there is no such network. Steps with which features and state
 are warmed are left out, since nobody quotes on them.
+=======
+One line a moment, of the last step that bears its stamp: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's
+change over H, basis points of the mid), `spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`,
+`p_adverse`, `risk` (probabilities and score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of
+that of our bid and that of our ask at the touch. Steps with which features and state are warmed are left out, since nobody
+quotes on them.
+>>>>>>> 4dc1fc4 (Count moves by row of the book and by tenths of a second too; one line of predictions a moment)
 """
 
 from __future__ import annotations
@@ -111,7 +119,11 @@ def prediction_table(bundle: Bundle, symbol: str, served: ServedSession, said: C
         },
         schema_overrides={"ts_ns": polars.Int64},
     )
-    return table.with_columns(_companion_columns(said)).filter(polars.col(price_column(card.horizon_seconds)).is_not_nan())
+    return table.with_columns(_companion_columns(said)).filter(
+        polars.col(price_column(card.horizon_seconds)).is_not_nan(),
+        # Of one moment what is said when all of it is known: who asks as of a time gets the last line.
+        polars.col("ts_ns") != polars.col("ts_ns").shift(-1, fill_value=-1),
+    )
 
 
 def _companion_columns(said: CompanionAnswers | None) -> list[polars.Series] | list[polars.Expr]:

@@ -11,14 +11,16 @@ import numpy as np
 
 from mmd.learning.baselines import PLAIN, Fitted, Stretch, plain
 from mmd.learning.measures import Blocks, block_draws, blocks
-from mmd.learning.moves import HORIZONS_SECONDS, moves_by_step, moves_by_time
+from mmd.learning.moves import HORIZONS_SECONDS, moves_by_row, moves_by_step, moves_by_tenth, moves_by_time
 from mmd.learning.serving import ServedSession
 from mmd.learning.sessions import Floats
 
 HEAD, FAIR = "price head", "fair"
 OURS = (HEAD, FAIR)
-STEP, TIME = "step", "time"
-COUNTS = {STEP: moves_by_step, TIME: moves_by_time}
+STEP, ROW, TENTH, TIME = "step", "row", "tenth", "time"
+COUNTS = {STEP: moves_by_step, ROW: moves_by_row, TENTH: moves_by_tenth, TIME: moves_by_time}
+OF_EACH_HORIZON = (STEP, TIME)
+"""The other counts are those of the bundle's own horizon alone."""
 
 
 class PriceLine(msgspec.Struct, frozen=True):
@@ -94,7 +96,7 @@ def evaluate_price(
         said: dict[tuple[int, str, int, int], Floats] = {}
         for horizon in sorted({*horizons, own_horizon}):
             baselines = fitted.get(horizon) or fitted.get(own_horizon)
-            for counted_by in COUNTS:
+            for counted_by in COUNTS if horizon == own_horizon else OF_EACH_HORIZON:
                 found = _Lines(series, parts, horizon, counted_by, baselines, fair_weights, max_shift, said)
                 lines += found.lines()
                 if horizon == own_horizon and counted_by == TIME:

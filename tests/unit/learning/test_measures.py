@@ -7,7 +7,7 @@ import pytest
 
 from mmd.inference.calibration import brier, calibration, calibration_error
 from mmd.learning.measures import auc, block_draws, blocks
-from mmd.learning.moves import moves_by_step, moves_by_time
+from mmd.learning.moves import moves_by_row, moves_by_step, moves_by_tenth, moves_by_time
 from tests.unit.learning.made_sessions import SECOND_NS, START_NS, drawn_session, made_session
 
 
@@ -88,9 +88,21 @@ def test_moves_by_step_and_by_time_on_a_hand_made_session() -> None:
     assert time.last_bps.tolist() == pytest.approx([0.0, 0.0, 1e4 * 2 / 102, 0.0, 0.0, 0.0])
 
 
+def test_moves_by_row_leave_trades_out_and_take_what_stands_when_a_moment_is_over() -> None:
+    # The second row is a trade's, the touch is the same; the third and fourth bear one stamp.
+    seconds, bids = [0.0, 0.5, 1.0, 1.0, 1.05, 1.2, 6.0], [99, 99, 100, 101, 102, 102, 102]
+    session = made_session(seconds, bids, [102, 102, 103, 104, 105, 104, 104])
+    found = moves_by_row(session, 1.0, 0, session.rows)
+    assert found.row.tolist() == [0, 3, 3, 4, 5]
+    assert found.change_bps[:2].tolist() == pytest.approx([1e4 * 2 / 100.5, 1e4 * 0.5 / 102.5])
+    tenth = moves_by_tenth(session, 1.0, 0, session.rows)
+    assert tenth.row.tolist() == [0, 4, 5]
+    assert tenth.change_bps.tolist() == pytest.approx([1e4 * 2 / 100.5, -1e4 * 0.5 / 103.5, 0.0])
+
+
 def test_moves_look_at_no_row_after_their_stretch_to_begin_from() -> None:
     session = drawn_session()
-    for count in (moves_by_step, moves_by_time):
+    for count in (moves_by_step, moves_by_row, moves_by_tenth, moves_by_time):
         found = count(session, 1.0, 300, 600)
         assert found.row.min() >= 300
         assert found.row.max() < 600

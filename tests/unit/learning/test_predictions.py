@@ -41,13 +41,13 @@ def predicted(bundle: Bundle, folder: Path, book: Columns, trades: Columns | Non
     return table
 
 
-def test_every_warm_step_has_a_line_and_says_what_the_predictor_says(bundle: Bundle, tmp_path: Path) -> None:
+def test_every_warm_moment_has_a_line_and_says_what_the_predictor_says(bundle: Bundle, tmp_path: Path) -> None:
     book = made_book(700)
     table = predicted(bundle, tmp_path, book, made_trades(book))
     assert table.columns == COLUMNS
     (source,) = parse_data(str(tmp_path))
     (session,) = load_rows(source, 1.0, min_rows=1).sessions
-    assert len(table) == session.rows - bundle.card.steps
+    assert table["ts_ns"].to_list() == np.unique(session.receive_ns[bundle.card.steps :]).tolist()
     predictor = QuotePredictor(bundle)
     for row in session.market:
         predictor.market[:] = row
@@ -111,7 +111,7 @@ def test_the_command_prints_figures_of_head_and_baselines_and_writes_the_page(tm
     assert {line["predictor"] for line in lines} >= {
         "price head", "fair", "zero", "last value", "imbalance", "microprice", "ridge", "trees",
     }  # fmt: skip
-    assert {line["counted_by"] for line in lines} == {"step", "time"}
+    assert {line["counted_by"] for line in lines} == {"step", "row", "tenth", "time"}
     assert {line["horizon_seconds"] for line in lines} >= {0.1, 1.0, 10.0}
     # The market is a random walk that no feature foretells: nobody is far from 0, the head not either.
     own = [line for line in lines if line["horizon_seconds"] == 1.0 and line["predictor"] == "price head"]
