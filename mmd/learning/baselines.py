@@ -15,6 +15,7 @@ import numpy as np
 from mmd.learning.moves import Moves, moves_by_step, moves_by_time
 from mmd.learning.serving import bps_per_sigma
 from mmd.learning.sessions import Floats, Session
+from mmd.market.feature_table import MARKET_NAMES
 
 FIT_ROWS = 150_000
 CLIP_SIGMA = 5.0
@@ -74,7 +75,7 @@ def _sample(stretches: Sequence[Stretch], horizon_seconds: float, seed: int) -> 
     for each in stretches:
         if each.stop > each.start:
             by_series.setdefault(each.session.series, []).append(each)
-    features: list[Floats] = [np.zeros((0, 20))]
+    features: list[Floats] = [np.zeros((0, len(MARKET_NAMES)))]
     targets: list[Floats] = [np.zeros(0)]
     weights: list[Floats] = [np.zeros(0)]
     for parts in by_series.values():

@@ -92,11 +92,11 @@ class OwnNetworks:
             companion.reset()
         said, flow = np.full(len(market), np.nan), np.zeros(len(market))
         # Newer features stand after those that an older bundle knows.
-        for index, row in enumerate(market[:, : quote.market.size]):
-            quote.market[:] = row
+        for index, row in enumerate(market):
+            quote.market[:] = row[: len(quote.market)]
             quote.step()
             if companion is not None:
-                companion.market[:] = row
+                companion.market[:] = row[: len(companion.market)]
                 companion.step()
                 flow[index] = weight * (2.0 * companion.p_up - 1.0)
             if quote.warm_enough:
@@ -112,7 +112,7 @@ def pooled(rows: Rows) -> Rows:
 
 
 def inputs_of(each: CrossPart) -> Rows:
-    """[n, 30]"""
+    """[n, features and 10]"""
     market = np.asarray(each.part.session.market[each.part.span])
     return np.concatenate([market, pooled(each.rows)], axis=1)
 

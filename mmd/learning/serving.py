@@ -89,7 +89,9 @@ def serve_companion(companion: Companion, session: Session, start: int = 0, stop
     end = session.rows if stop is None else stop
     answers = np.zeros((end - start, 4))
     for first in range(start, end, ROWS_PER_REPORT):
-        for index, row in enumerate(np.asarray(session.market[first : min(first + ROWS_PER_REPORT, end), : len(market)]), first - start):
+        for index, row in enumerate(
+            np.asarray(session.market[first : min(first + ROWS_PER_REPORT, end), : len(market)]), first - start
+        ):
             market[:] = row
             step()
             answers[index] = companion.p_up, companion.p_adverse_bid, companion.p_adverse_ask, companion.risk

@@ -50,7 +50,7 @@ def test_every_warm_moment_has_a_line_and_says_what_the_predictor_says(bundle: B
     assert table["ts_ns"].to_list() == np.unique(session.receive_ns[bundle.card.steps :]).tolist()
     predictor = QuotePredictor(bundle)
     for row in session.market:
-        predictor.market[:] = row
+        predictor.market[:] = row[: len(predictor.market)]
         predictor.step()
     last = session.rows - 1
     assert table["ts_ns"][-1] == session.receive_ns[last]
