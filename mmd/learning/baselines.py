@@ -1,6 +1,6 @@
 """What a network has to beat: predictors that anybody could have for the same rows, fitted on the rows before them.
 
-Price predictors are in basis points of the mid. Ridge and boosted trees see the same features as the newest networks, of one row, and
+Price predictors are in basis points of the mid. Ridge and boosted trees see all features of a row, and
 learn the move in units of its trailing volatility, half of their rows drawn by step and half by time.
 """
 

@@ -63,10 +63,10 @@ def run_cross_asset(dataset: Dataset, out: Path, work_dir: Path, *, epochs: int,
     from mmd.learning.cross_asset_building import build_cross_asset
     from mmd.learning.cross_asset_training import CURVE_FILE, CrossSettings, train_cross_asset
     from mmd.learning.progress import CrossBar, RowBar
-    from mmd.learning.sessions import feature_schema_hash
+    from mmd.market.feature_settings import FeatureSettings, served_schemas
 
     # Before hours of training: is there a bundle to put it into?
-    bundle = load_bundle(out, feature_schema_hash=feature_schema_hash())
+    bundle = load_bundle(out, feature_schema_hash=served_schemas(FeatureSettings()))
     horizon = dataset.label_settings.horizon_seconds
     if bundle.card.horizon_seconds != horizon:
         raise ValueError(f"{out} is about {bundle.card.horizon_seconds:g} s: train with --horizon {bundle.card.horizon_seconds:g}")

@@ -28,8 +28,9 @@ from mmd.learning.evaluation import Served, counted_rows, expected_move, ic, joi
 from mmd.learning.fitting import MULTIPLIER_BOUNDS, NEVER_PULL, RIDGE, SHIFT_QUANTILE, non_negative
 from mmd.learning.labels import LabelSettings, spread_in_sigma
 from mmd.learning.serving import serve_companion
-from mmd.learning.sessions import Floats, feature_schema_hash
+from mmd.learning.sessions import Floats
 from mmd.learning.standing_quotes import Sides, quote_outcome
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 from mmd.quoting.prediction import LEAST_MULTIPLIER, MOST_MULTIPLIER
 
 SLOPES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -57,13 +58,13 @@ def fit_companion_use(folder: Path, dataset: Dataset, runtime: Runtime | None = 
     Raises BundleError where the bundle cannot be read or has no companion networks.
     """
     used = runtime or load_runtime()
-    bundle = load_bundle(folder, feature_schema_hash=feature_schema_hash())
+    bundle = load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
     card = bundle.card
     if card.companion is None:
         raise BundleError(f"{folder}: has no companion networks to combine: train them with `mmd train companion`")
     heard = [hear(bundle, part, used) for part in dataset.parts[VALIDATION] if part.rows > card.steps]
     write_card(folder, fitted(card, heard, dataset.label_settings))
-    return load_bundle(folder, feature_schema_hash=feature_schema_hash())
+    return load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def fitted(card: Card, heard: Sequence[Heard], settings: LabelSettings) -> Card:

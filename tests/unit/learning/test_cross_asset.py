@@ -20,7 +20,7 @@ from mmd.learning.cross_asset_network import CrossNetwork, CrossSizes, CrossWeig
 from mmd.learning.cross_asset_rows import FRESHNESS, SLOTS, cross_rows
 from mmd.learning.cross_asset_training import CrossEpoch, CrossSettings, cross_parts, train_cross_asset
 from mmd.learning.dataset import Dataset
-from mmd.learning.sessions import feature_schema_hash
+from mmd.market.feature_settings import FeatureSettings, served_schemas
 from tests.unit.learning.made_pairs import paired_dataset
 from tests.unit.learning.small_network import small_dataset
 
@@ -187,7 +187,7 @@ def test_attached_to_a_bundle_it_is_verified_with_it(built: Built, tmp_path: Pat
     assert bundle.card.cross_asset.slots == SLOTS
     (folder / "cross_asset_int8.tflite").write_bytes(b"poisoned")
     with pytest.raises(BundleError, match=r"cross_asset_int8\.tflite: SHA-256"):
-        load_bundle(folder, feature_schema_hash=feature_schema_hash())
+        load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
 
 
 def test_a_graph_that_does_not_answer_as_recorded_does_not_serve(built: Built) -> None:
