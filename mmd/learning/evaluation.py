@@ -60,8 +60,8 @@ class Served:
 
 def serve(session: TensorSession, part: Part, warm_steps: int) -> Served:
     """Walk a part from zero state at flat inventory. Leaves the session's tensors as the last step left them."""
-    rows = part.session.market[part.span]
     inputs, outputs = session.inputs, session.outputs
+    rows = part.session.market[part.span, : inputs["market"].size]
     states = state_names(session)
     for name in states:
         inputs[name][:] = 0.0
