@@ -21,6 +21,7 @@ from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
 from mmd.execution.order_state import TRANSITIONS, OrderTrigger
 from mmd.inference.gate import gate_table
 from mmd.market.feature_table import NOTATION, feature_rows
+from mmd.market.reference import ASSET_FORMULAS
 from mmd.mock.faults.corruption import MEANINGS
 from mmd.mock.faults.kinds import KINDS, LastingFault
 from mmd.mock.faults.random_faults import RandomFaults
@@ -69,7 +70,14 @@ def features_page() -> str:
     """What the networks are given."""
     rows = [(f"`{row.name}`", row.formula, row.unit, row.source) for row in feature_rows()]
     return (
-        MADE + f"# Features\n\n{NOTATION}\n" + _table(("feature", "formula", "unit", "source"), rows) + "\n## The gate\n\n"
+        MADE
+        + f"# Features\n\n{NOTATION}\n"
+        + _table(("feature", "formula", "unit", "source"), rows)
+        + "\n## What one asset shows another\n\n"
+        "The cross-asset network sees these ten of each asset at every step of the one it is about (the primary, whose own row is "
+        "the first): from the asset's newest row of an earlier receive time, H being the bundle's horizon.\n\n"
+        + _table(("column", "formula"), [(f"`{name}`", formula) for name, formula in ASSET_FORMULAS.items()])
+        + "\n## The gate\n\n"
         "A prediction is used only if none of these holds; the first is the reason, counted in `mmd_gate_refusals_total`. "
         f"Refused, the quote falls back to Avellaneda and Stoikov's, wider, and says so.\n\n{gate_table()}"
     )
