@@ -20,6 +20,7 @@ from mmd.learning.command import train
 from mmd.learning.evaluate_command import evaluate
 from mmd.learning.models_command import models, promote
 from mmd.learning.retrain_command import retrain
+from mmd.replay.command import replay
 
 if TYPE_CHECKING:
     from mmd.daemon.control_client import ControlClient
@@ -294,6 +295,7 @@ app.command()(promote)
 app.command()(retrain)
 app.add_typer(models)
 app.command()(bench)
+app.command()(replay)
 
 
 @app.command()

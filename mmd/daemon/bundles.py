@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mmd.inference.bundle import Bundle, load_bundle
@@ -28,32 +28,35 @@ def find_bundle(folder: Path) -> Path:
     raise BundleError(f"no bundle at {places}: set networks.bundle to a bundle's folder, or quoting.strategy to avellaneda-stoikov")
 
 
-def load_networks(folder: Path, symbols: Iterable[str], runtime: str) -> tuple[Bundle, dict[str, QuotePredictor]]:
+PredictorFactory = Callable[[Bundle, Runtime, str], QuotePredictor]
+"""Makes the predictor of one symbol, with the networks beside it."""
+
+
+def plain_predictor(bundle: Bundle, runtime: Runtime, _symbol: str) -> QuotePredictor:
+    """As the core needs it, and nothing beside."""
+    beside, across = bundle.card.companion, bundle.card.cross_asset
+    companion = None if beside is None else Companion(beside, bundle.companion_files, runtime)
+    cross_asset = None if across is None else CrossAssetPredictor(across, bundle.cross_asset_files, runtime)
+    return QuotePredictor(bundle, runtime, companion=companion, cross_asset=cross_asset)
+
+
+def load_networks(
+    folder: Path, symbols: Iterable[str], runtime: str, make: PredictorFactory = plain_predictor
+) -> tuple[Bundle, dict[str, QuotePredictor]]:
     """The bundle, verified against the running feature code, and all its networks with states of their own for each symbol.
 
     Raises `BundleError` where files, features or golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
     bundle = load_bundle(find_bundle(folder), feature_schema_hash=served_schemas(FeatureSettings()))
-    return bundle, make_predictors(bundle, symbols, runtime)
+    return bundle, make_predictors(bundle, symbols, runtime, make)
 
 
-def make_predictors(bundle: Bundle, symbols: Iterable[str], runtime: str = "auto") -> dict[str, QuotePredictor]:
+def make_predictors(
+    bundle: Bundle, symbols: Iterable[str], runtime: str = "auto", make: PredictorFactory = plain_predictor
+) -> dict[str, QuotePredictor]:
     """All of a bundle's networks, with states of their own for each symbol.
 
     Raises `BundleError` where graphs and golden vectors do not agree, `RuntimeUnavailable` where no runtime is installed.
     """
     used = load_runtime(runtime)
-    return {
-        symbol: QuotePredictor(bundle, used, companion=_companion(bundle, used), cross_asset=_cross_asset(bundle, used))
-        for symbol in symbols
-    }
-
-
-def _companion(bundle: Bundle, runtime: Runtime) -> Companion | None:
-    card = bundle.card.companion
-    return None if card is None else Companion(card, bundle.companion_files, runtime)
-
-
-def _cross_asset(bundle: Bundle, runtime: Runtime) -> CrossAssetPredictor | None:
-    card = bundle.card.cross_asset
-    return None if card is None else CrossAssetPredictor(card, bundle.cross_asset_files, runtime)
+    return {symbol: make(bundle, used, symbol) for symbol in symbols}

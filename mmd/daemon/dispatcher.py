@@ -16,6 +16,7 @@ from mmd.daemon.checkpoint import CheckpointFile
 from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.latency import StageClock
 from mmd.exchanges.adapter import VenueCommand
+from mmd.journal.records import CoreFailed, SentByShell
 from mmd.types.control import Exit, FlattenRequest, HaltRecord, HaltRequest, PersistHalt, PersistLedger, ResumeRequest
 from mmd.types.market import BatchEnd, DepthUpdate, FeedStatus, MarketTrade, TouchUpdate
 from mmd.types.orders import (
@@ -56,6 +57,44 @@ RISING = frozenset({PlaceOrder, ReplaceOrder, ModifyOrder})
 """Commands that may add to what is at risk."""
 
 
+class Journal(Protocol):
+    """What keeps every event and command in their order: `mmd.journal.writer.JournalWriter`, or nothing."""
+
+    @property
+    def append(self) -> Callable[[Any], None]:
+        """Takes one record."""
+
+    @property
+    def extend(self) -> Callable[[Any], None]:
+        """Takes several, in their order."""
+
+    @property
+    def crowded(self) -> bool:
+        """More waits than may: `check` is due."""
+
+    def check(self) -> str:
+        """What is wrong; empty if nothing is."""
+
+
+class NoJournal:
+    """Keeps nothing."""
+
+    @property
+    def crowded(self) -> bool:
+        """Nothing ever waits."""
+        return False
+
+    def append(self, record: Any) -> None:
+        """Nothing."""
+
+    def extend(self, records: Any) -> None:
+        """Nothing."""
+
+    def check(self) -> str:
+        """Nothing can be wrong."""
+        return ""
+
+
 class Core(Protocol):
     """The trader, or anything that behaves like it."""
 
@@ -89,8 +128,11 @@ class Dispatcher:
         checkpoint: CheckpointFile,
         stages: StageClock,
         clock_ns: Callable[[], int],
+        journal: Journal | None = None,
     ) -> None:
         self.core = core
+        self.journal: Journal = NoJournal() if journal is None else journal
+        self._journal_problem = ""
         self._send = send
         self._halt_file = halt_file
         self._checkpoint = checkpoint
@@ -117,12 +159,16 @@ class Dispatcher:
         kind = type(event)
         streamed = kind in STREAMED
         self._time_arrival(event, streamed, kind is BatchEnd)
+        self.journal.append(event)
         try:
             commands = self.core.on_event(event)
         except Exception as error:  # noqa: BLE001 (whatever it was: the core cannot be trusted any more)
             self._core_failed(error, event)
             return
-        ordered = self._carry_out(commands) if commands else False
+        ordered = False
+        if commands:
+            self.journal.extend(commands)
+            ordered = self._carry_out(commands)
         if kind is BatchEnd:
             self._end_batch(event.receive_ns, ordered)
         elif kind in LOGGED:
@@ -206,6 +252,20 @@ class Dispatcher:
         if self.unwritten_ledger is not None:
             self._persist_ledger(self.unwritten_ledger)
 
+    def check_journal(self) -> None:
+        """Halt where the journal cannot be kept: what would be done unrecorded is not done. Called by the timer."""
+        problem = self._new_journal_problem()
+        if problem:
+            self(HaltRequest(self._clock_ns(), problem, "core"))
+
+    def _new_journal_problem(self) -> str:
+        """Told once, however long it stays."""
+        before, self._journal_problem = self._journal_problem, self.journal.check()
+        if before or not self._journal_problem:
+            return ""
+        log.critical("the journal cannot be kept", detail=self._journal_problem)
+        return self._journal_problem
+
     # ---- commands
 
     def _time_arrival(self, event: Any, streamed: bool, batch_end: bool) -> None:
@@ -223,6 +283,8 @@ class Dispatcher:
     def _end_batch(self, receive_ns: int, ordered: bool) -> None:
         self._batch_open = False
         self.last_batch_ns = receive_ns
+        if self.journal.crowded and (problem := self._new_journal_problem()):
+            self._halt_next(problem)
         if self._stages.quoted:
             self._stages.quoted = False
             taken_ns = self._clock_ns() - receive_ns
@@ -297,6 +359,7 @@ class Dispatcher:
         self.failure = f"the core raised {type(error).__name__} on {type(event).__name__}: {error}"
         if not self.failed.done():
             self.failed.set_result(self.failure)
+        self.journal.append(CoreFailed(f"{type(error).__name__}: {error}"))
         # First what protects, then what tells of it.
         self._latch_directly(self.failure, "core")
         self._cancel_what_was_open()
@@ -320,4 +383,6 @@ class Dispatcher:
             log.critical("the failed core cannot name its open orders", exc_info=error)
             return
         for order in orders:
-            self._send_safely(CancelOrder(now_ns, order.client_order_id, order.symbol))
+            cancel = CancelOrder(now_ns, order.client_order_id, order.symbol)
+            self.journal.append(SentByShell(cancel))
+            self._send_safely(cancel)

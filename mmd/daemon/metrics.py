@@ -11,7 +11,6 @@ import resource
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,10 +23,13 @@ from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
+from mmd.daemon.metric import Metric
 from mmd.daemon.network_switch import NetworkSwitch
+from mmd.daemon.record_metrics import RECORD_METRICS, record_samples
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.inference.calibration import QUANTILES
+from mmd.journal.writer import JournalWriter
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
 
@@ -38,15 +40,6 @@ GAUGES_OF_ADAPTER = frozenset({"requests_in_flight"})
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Families = dict[str, Family]
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One metric: its name as it is scraped, kind, meaning and labels."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...] = ()
 
 
 _ADAPTER_HELP = {
@@ -134,11 +127,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the quote made, its orders written if any."),
     Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
     *_adapter_metrics(),
-    Metric("mmd_recording_frames_total", "counter", "Market frames written to the recording."),
-    Metric("mmd_recording_bytes_total", "counter", "Compressed bytes of the recording."),
-    Metric("mmd_recording_buffer_bytes", "gauge", "Bytes of frames that wait to be written."),
-    Metric("mmd_recording_lost_frames_total", "counter", "Frames that are missing in the recording, by cause.", ("cause",)),
-    Metric("mmd_recording_failed", "gauge", "1 while the recording cannot be written."),
+    *RECORD_METRICS,
     Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
     Metric("mmd_signal_value", "gauge", "External signal in force; 0 is neutral: absent or stale.", ("signal",)),
     Metric("mmd_signal_fresh", "gauge", "1 while an external signal counts.", ("signal",)),
@@ -177,6 +166,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     networks: NetworkSwitch
     signals: SignalFeed
     recording: MarketRecording | None = None
+    journal: JournalWriter | None = None
 
 
 class DaemonCollector(Collector):
@@ -200,7 +190,8 @@ class DaemonCollector(Collector):
             _feed(families, watched)
         _latencies(families, self._sources)
         _adapter(families, self._sources.counters)
-        _recording(families, self._sources.recording)
+        for name, value, labels in record_samples(self._sources.recording, self._sources.journal):
+            _put(families, name, value, *labels)
         _process(families, self._sources)
         return families.values()
 
@@ -363,18 +354,6 @@ def _latencies(families: Families, sources: ProcessSources) -> None:
 def _adapter(families: Families, counters: AdapterCounters) -> None:
     for metric, field in zip(_adapter_metrics(), fields(counters), strict=True):
         _put(families, metric.name, getattr(counters, field.name))
-
-
-def _recording(families: Families, recording: MarketRecording | None) -> None:
-    status = recording.status() if recording is not None else None
-    if status is None:
-        return
-    _put(families, "mmd_recording_frames_total", status.frames)
-    _put(families, "mmd_recording_bytes_total", status.bytes_written)
-    _put(families, "mmd_recording_buffer_bytes", status.bytes_buffered)
-    for cause, count in (("buffer full", status.dropped), ("disk", status.lost), ("malformed", status.malformed)):
-        _put(families, "mmd_recording_lost_frames_total", count, cause)
-    _put(families, "mmd_recording_failed", bool(status.failure))
 
 
 def _process(families: Families, sources: ProcessSources) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from mmd.daemon.bundles import find_bundle, load_networks
+from mmd.daemon.bundles import PredictorFactory, find_bundle, load_networks, plain_predictor
 from mmd.inference.bundle import Bundle
 from mmd.inference.errors import BundleError, RuntimeUnavailable
 from mmd.inference.predictor import QuotePredictor
@@ -41,7 +41,8 @@ class InUse(msgspec.Struct, frozen=True):
 
 class NetworkSwitch:
     """`bundle` serves at the start (None where the strategy uses none). `dispatch` takes the event, `failed` says why
-    the core is not asked any more, `may_serve` why a bundle must not serve here (empty: it may), `on_swap` hears of it after.
+    the core is not asked any more, `may_serve` why a bundle must not serve here (empty: it may), `on_swap` hears of it after,
+    `make` makes the predictors of networks that serve.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class NetworkSwitch:
         clock_ns: Callable[[], int],
         may_serve: Callable[[Bundle], str] = lambda _: "",
         on_swap: Swapped = lambda _, __: None,
+        make: PredictorFactory = plain_predictor,
     ) -> None:
         self._bundle = bundle
         self._previous: Bundle | None = None
@@ -66,6 +68,7 @@ class NetworkSwitch:
         self._clock_ns = clock_ns
         self._may_serve = may_serve
         self._on_swap = on_swap
+        self._make = make
         self._busy = asyncio.Lock()
         self.swaps = 0
         """Since the start."""
@@ -94,7 +97,7 @@ class NetworkSwitch:
         if self._bundle is None:
             raise SwapRefused("this daemon quotes without networks: set quoting.strategy to neural and restart it")
         async with self._busy:
-            bundle, predictors = await self._loaded(folder)
+            bundle, predictors = await self._loaded(folder, self._make)
             why_not = self._may_serve(bundle)
             if why_not:
                 raise SwapRefused(why_not)
@@ -110,7 +113,7 @@ class NetworkSwitch:
         if self._bundle is None:
             raise SwapRefused("this daemon quotes without networks: set quoting.strategy to neural and restart it")
         async with self._busy:
-            loaded = None if folder is None else await self._loaded(folder)
+            loaded = None if folder is None else await self._loaded(folder, plain_predictor)
             bundle, predictors = (None, {}) if loaded is None else loaded
             self._send(ChallengeNetworks(self._clock_ns(), bundle, predictors))
             self._challenger = bundle
@@ -122,10 +125,10 @@ class NetworkSwitch:
             raise SwapRefused("nothing to roll back to: the networks have not been swapped since the start")
         return await self.use(self._previous.folder)
 
-    async def _loaded(self, folder: Path) -> tuple[Bundle, dict[str, QuotePredictor]]:
+    async def _loaded(self, folder: Path, make: PredictorFactory) -> tuple[Bundle, dict[str, QuotePredictor]]:
         try:
             # Reading, hashing and replaying golden vectors takes many ticks' time.
-            return await asyncio.to_thread(self._load, folder)
+            return await asyncio.to_thread(self._load, folder, make)
         except (BundleError, RuntimeUnavailable, OSError) as error:
             raise SwapRefused(str(error)) from error
 
@@ -135,9 +138,9 @@ class NetworkSwitch:
         if failure:
             raise SwapRefused(f"the core failed and the process is leaving: {failure}")
 
-    def _load(self, folder: Path) -> tuple[Bundle, dict[str, QuotePredictor]]:
+    def _load(self, folder: Path, make: PredictorFactory) -> tuple[Bundle, dict[str, QuotePredictor]]:
         named = folder if folder.is_absolute() or len(folder.parts) > 1 else Path("models") / folder
-        return load_networks(find_bundle(named).absolute(), self._symbols, self._runtime)
+        return load_networks(find_bundle(named).absolute(), self._symbols, self._runtime, make)
 
 
 def _in_use(bundle: Bundle) -> InUse:

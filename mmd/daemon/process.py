@@ -18,10 +18,12 @@ from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.collection import CollectionSchedule
 from mmd.daemon.control import ControlServer
+from mmd.daemon.core_building import build_core, trader_config
 from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.guard_presence import GuardPresence
 from mmd.daemon.halt_file import HaltFile
 from mmd.daemon.heartbeat import DAEMON_NAME, Heartbeat, Life
+from mmd.daemon.last_look import sweep
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
@@ -29,6 +31,7 @@ from mmd.daemon.metrics import ProcessSources
 from mmd.daemon.network_switch import NetworkSwitch, SwapRefused
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.rescue import clear_market
+from mmd.daemon.session_journal import SessionJournal
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
@@ -36,15 +39,13 @@ from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
 from mmd.daemon.trading_modes import PromotionRefused, check_promotion
 from mmd.daemon.venue import make_adapter
-from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder
-from mmd.execution.client_order_ids import base36
+from mmd.exchanges.adapter import ExchangeAdapter
 from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
-from mmd.trader import Trader, TraderConfig
+from mmd.trader import Trader
 from mmd.types.control import HaltRecord, HaltRequest, PauseReason, Shutdown
 from mmd.types.instrument import Instrument
-from mmd.types.orders import CancelOrder
 from mmd.types.report import TraderReport
 
 log = structlog.get_logger(__name__)
@@ -53,8 +54,6 @@ ReportListener = Callable[[TraderReport, StageClock], None]
 """Hears a report, and the clock that has timed every stage since the start."""
 
 SECOND_NS = 1_000_000_000
-CANCEL_ROUND_SECONDS = 0.25
-"""Between two looks at the venue while the last orders are being cancelled."""
 
 EXIT_CLEAN = 0
 EXIT_FAILED = 1
@@ -95,7 +94,10 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._halt_file = HaltFile(settings.state_dir)
         self._checkpoint = CheckpointFile(settings.state_dir, settings.account)
-        self._stages = StageClock()
+        self._started_ns = time.time_ns()
+        self._config = trader_config(settings, self._started_ns)
+        self._journal = SessionJournal(settings, self._config, self._started_ns)
+        self._stages = self._journal.stages
         self._loop_lag = LatencyHistogram()
         self._collection = CollectionSchedule(settings.process.collect_interval_seconds)
         self._watchdog = StallWatchdog(
@@ -106,11 +108,11 @@ class Daemon:
         )
         recorded = settings.recording.folder is not None
         self._recording = MarketRecording(settings.recording, settings.venue) if recorded else None
-        self._started_ns = time.time_ns()
         self._begun = time.monotonic()
         self._abandoned: asyncio.Future[str] = self._loop.create_future()
         self._leaving = False
         self._heartbeat = Heartbeat(settings.state_dir / DAEMON_NAME)
+        self._ended_as = "it never began to trade"
         self._undo = AsyncExitStack()
         self._undo.callback(lambda: self._heartbeat.close(self._life, time.time_ns()))
         self._life = Life.NEVER_TRADED
@@ -143,7 +145,10 @@ class Daemon:
         bundle, predictors = self._load_networks(instruments)
         self._bundle = bundle
         core = self._make_core(bundle, predictors, checkpoint, halt)
-        self.dispatcher = Dispatcher(core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns)
+        self._journal.begin(self.adapter, checkpoint, halt, bundle, predictors)
+        self.dispatcher = Dispatcher(
+            core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns, self._journal.writer
+        )
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
         self._networks = NetworkSwitch(
             bundle,
@@ -154,6 +159,7 @@ class Daemon:
             clock_ns=time.time_ns,
             may_serve=self._why_not_serve,
             on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
+            make=self._journal.make_predictor,
         )
         signals = self._start_signals()
         sources = ProcessSources(
@@ -168,6 +174,7 @@ class Daemon:
             self._networks,
             signals,
             self._recording,
+            self._journal.writer,
         )
         await self._start_challenger()
         self._first_report = self.dispatcher.report()
@@ -190,12 +197,13 @@ class Daemon:
 
     def _load_networks(self, instruments: Mapping[str, Instrument]) -> tuple[Bundle | None, dict[str, QuotePredictor]]:
         settings = self._settings
-        strategy, accepted = settings.quoting.strategy, settings.networks.accept_unpromoted
+        networks = settings.networks
+        strategy, accepted = settings.quoting.strategy, networks.accept_unpromoted
         if strategy != "neural":
             self._warn_loudly(check_promotion(settings.mode, strategy, None, accepted))
             return None, {}
         quoted = [symbol for symbol in instruments if symbol in settings.symbols]
-        bundle, predictors = load_networks(settings.networks.bundle, quoted, settings.networks.runtime)
+        bundle, predictors = load_networks(networks.bundle, quoted, networks.runtime, self._journal.make_predictor)
         self._warn_loudly(check_promotion(settings.mode, strategy, bundle.card, accepted))
         log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
         return bundle, predictors
@@ -222,23 +230,15 @@ class Daemon:
         checkpoint: Mapping[str, Any] | None,
         halt: HaltRecord | None,
     ) -> Trader:
-        settings, instruments = self._settings, self.adapter.instruments
-        config = TraderConfig(
-            mode=settings.mode,
-            session=base36(self._started_ns // 1_000_000),
-            client_order_id_prefix=settings.client_order_id_prefix,
-            quoting=settings.quoting,
-            execution=settings.execution,
-            risk=settings.risk,
-            reconciliation=settings.reconciliation,
-            gate=settings.networks.gate,
-            session_gap_seconds=settings.networks.session_gap_seconds,
-            reference_symbols=settings.reference_symbols,
-            cross_asset_symbols=settings.networks.cross_asset_symbols,
-        )
         try:
-            return Trader(
-                config, instruments, checkpoint=checkpoint, halt=halt, stages=self._stages, bundle=bundle, predictors=predictors
+            return build_core(
+                self._config,
+                self.adapter.instruments,
+                checkpoint=checkpoint,
+                halt=halt,
+                stages=self._stages,
+                bundle=bundle,
+                predictors=predictors,
             )
         except (KeyError, TypeError, ValueError) as error:
             if checkpoint is None:
@@ -335,6 +335,7 @@ class Daemon:
         await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         ending = await self._end()
         self._life = Life.LEFT_CLEAN if ending.exit_code == EXIT_CLEAN else Life.LEFT
+        self._ended_as = ending.detail
         log.info("leaving", exit_code=ending.exit_code, detail=ending.detail)
         summary = summarise(self._last_report(), self._stages, ending, time.monotonic() - self._begun)
         return self._as_evidence(summary)
@@ -380,7 +381,10 @@ class Daemon:
     # ---- leaving
 
     async def _end(self) -> Ending:
-        open_orders = await self._sweep()
+        deadline_seconds = self._settings.process.shutdown_deadline_seconds
+        open_orders = await sweep(
+            self.adapter, self._settings.client_order_id_prefix, deadline_seconds, self.dispatcher.journal.append
+        )
         if self.dispatcher.failed.done():
             return Ending(EXIT_FAILED, self.dispatcher.failed.result(), open_orders)
         detail = self.dispatcher.exited.result() if self.dispatcher.exited.done() else self._abandoned.result()
@@ -390,23 +394,6 @@ class Daemon:
             left = ", ".join(f"{order.side} {order.symbol} {order.client_order_id}" for order in open_orders)
             return Ending(EXIT_ORDERS_LEFT, f"{detail}; still open: {left}", open_orders)
         return Ending(EXIT_CLEAN if self.dispatcher.exited.done() else EXIT_ORDERS_LEFT, detail, open_orders)
-
-    async def _sweep(self) -> tuple[VenueOrder, ...] | None:
-        """Ask the venue what is open of ours and cancel it, until nothing is or the deadline has passed."""
-        settings = self._settings
-        deadline = self._loop.time() + settings.process.shutdown_deadline_seconds
-        while True:
-            try:
-                orders = await self.adapter.open_orders_audit(settings.client_order_id_prefix)
-            except AuditError as error:
-                log.error("what is still open is not known", error=str(error))
-                return None
-            if not orders or self._loop.time() > deadline:
-                return orders
-            log.warning("cancelling orders that the venue still lists", orders=[order.client_order_id for order in orders])
-            for order in orders:
-                self.adapter.send(CancelOrder(time.time_ns(), order.client_order_id, order.symbol))
-            await asyncio.sleep(CANCEL_ROUND_SECONDS)
 
     def _last_report(self) -> TraderReport:
         try:
@@ -420,6 +407,7 @@ class Daemon:
     async def close(self) -> None:
         """Undo what `prepare` and `trade` began, newest first."""
         await self._undo.aclose()
+        await self._journal.close(self._ended_as)
 
     # ---- faults
 

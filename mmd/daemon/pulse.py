@@ -78,6 +78,7 @@ class Pulse:
         self._handle = self._loop.call_at(self._due, self._beat)
         parts.watchdog.beat()
         now_ns = self._clock_ns()
+        parts.dispatcher.check_journal()
         # A halt from outside comes first: the timer itself may quote.
         self._watch_for_halts(now_ns)
         self._be_heard(now_ns)

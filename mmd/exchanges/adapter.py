@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -137,6 +137,20 @@ class WireRehearsal(Protocol):
 
     def encode(self, command: OrderCommand, request_id: int, timestamp_ms: int) -> bytes:
         """By the code that encodes requests, signed with a key that is good for nothing."""
+
+
+@runtime_checkable
+class WritesRequests(Protocol):
+    """An adapter whose requests can be put on record, and encoded again from their commands without its key."""
+
+    def tell_requests(self, listener: Callable[[bytes], None]) -> None:
+        """Hand `listener` every order request that was written, as it was written. To be called before `start`."""
+
+    @classmethod
+    def unsigned_encoder(
+        cls, instruments: Mapping[str, Instrument], recv_window_ms: int
+    ) -> Callable[[OrderCommand, int, int], bytes]:
+        """From command, request id and timestamp (ms) to the request without key and signature."""
 
 
 class ExchangeAdapter(Protocol):

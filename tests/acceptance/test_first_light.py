@@ -13,9 +13,9 @@ from tests.acceptance.processes import MMD, clean_environment, wait_until, world
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_a_demo_session_quotes_fills_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_demo_session_quotes_fills_leaves_nothing_behind_and_comes_out_of_its_journal_again(tmp_path: Path) -> None:
     finished = subprocess.run(
-        [*MMD, "demo", "--seconds", "40", "--json"],
+        [*MMD, "demo", "--seconds", "40", "--json", "--state", "state"],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,
@@ -33,6 +33,19 @@ def test_a_demo_session_quotes_fills_and_leaves_nothing_behind(tmp_path: Path) -
     assert summary["tick_to_quote_us"]["n"] > 20
     for key in ("ticks", "steps", "orders_sent", "markout_1s_bps", "position", "pnl", "fees", "resyncs", "risk_denials", "pauses"):
         assert key in summary
+    verdict = json.loads(run("replay", "last", "--verify", "--json", "--state", "state", folder=tmp_path))
+    assert verdict["matches"] is True, verdict
+    assert verdict["incomplete"] == ""
+    assert verdict["requests"] >= summary["orders_sent"]
+    assert verdict["evaluations"] >= summary["steps"] > 0
+
+
+def run(*arguments: str, folder: Path) -> str:
+    finished = subprocess.run(
+        [*MMD, *arguments], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=100, check=False
+    )
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    return finished.stdout
 
 
 def test_a_halt_by_http_clears_the_market_and_holds_over_a_restart(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from mmd.exchanges.adapter import OrderCommand
 from mmd.exchanges.binance.account_view import AccountView
 from mmd.exchanges.binance.base import BinanceAdapter
 from mmd.exchanges.binance.decode import FrameDecoder
@@ -35,6 +36,13 @@ class BinanceSpotAdapter(BinanceAdapter):
     def rehearsal(self) -> BinanceWireRehearsal:
         """This wire without the venue."""
         return BinanceWireRehearsal(self._instruments, recv_window_ms=self._settings.recv_window_ms)
+
+    @classmethod
+    def unsigned_encoder(
+        cls, instruments: Mapping[str, Instrument], recv_window_ms: int
+    ) -> Callable[[OrderCommand, int, int], bytes]:
+        """From command, request id and timestamp (ms) to the request without key and signature."""
+        return RequestEncoder(instruments, api_key="", recv_window_ms=recv_window_ms, signer=None).encode
 
     async def _read_instruments(self) -> Mapping[str, Instrument]:
         listed = ",".join(f'"{symbol}"' for symbol in self._streamed)

@@ -9,7 +9,16 @@ from typing import ClassVar
 
 import structlog
 
-from mmd.exchanges.adapter import AdapterCounters, AdapterError, AuditError, EventSink, FailureHandler, VenueCommand, VenueOrder
+from mmd.exchanges.adapter import (
+    AdapterCounters,
+    AdapterError,
+    AuditError,
+    EventSink,
+    FailureHandler,
+    OrderCommand,
+    VenueCommand,
+    VenueOrder,
+)
 from mmd.exchanges.binance.account_view import AccountView
 from mmd.exchanges.binance.backoff import Backoff
 from mmd.exchanges.binance.clock import VenueClock
@@ -85,6 +94,7 @@ class BinanceAdapter:
         self._order_entry: OrderEntry | None = None
         self._account_view: AccountView | None = None
         self._decoder: FrameDecoder | None = None
+        self._on_request: Callable[[bytes], None] = _unheard
         self._snapshots_under_way: set[str] = set()
         self._reconciling = False
         self._next_reconciliation: RequestReconciliation | None = None
@@ -134,6 +144,7 @@ class BinanceAdapter:
         if self._market_data_only:
             return
         self._order_entry, self._account_view = self._assemble(self._decoder)
+        self._order_entry.on_request = self._on_request
         self._tasks.start(self._order_entry.run(), "order entry")
         self._tasks.start(self._order_entry.watch_requests(), "unanswered requests")
         self._start_services()
@@ -166,6 +177,17 @@ class BinanceAdapter:
 
     def rehearsal(self) -> BinanceWireRehearsal:
         """This wire without the venue."""
+        raise NotImplementedError
+
+    def tell_requests(self, listener: Callable[[bytes], None]) -> None:
+        """Hand `listener` every order request that was written. To be called before `start`."""
+        self._on_request = listener
+
+    @classmethod
+    def unsigned_encoder(
+        cls, instruments: Mapping[str, Instrument], recv_window_ms: int
+    ) -> Callable[[OrderCommand, int, int], bytes]:
+        """From command, request id and timestamp (ms) to the request without key and signature."""
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -251,3 +273,7 @@ class BinanceAdapter:
             self._outlet.batch([ReconciliationFailed(now_ns, str(error))], now_ns)
             return
         self._outlet.batch([report], report.receive_ns)
+
+
+def _unheard(_request: bytes) -> None:
+    """Nobody asked to be told."""

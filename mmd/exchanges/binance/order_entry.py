@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import msgspec
@@ -91,6 +91,8 @@ class OrderEntry(Channel):
         self._own_sequence = 0
         self._own_requests: dict[str, asyncio.Future[Envelope]] = {}
         self._recent_balance_changes: OrderedDict[bytes, None] = OrderedDict()
+        self.on_request: Callable[[bytes], object] = len
+        """Hears every order request that was written."""
         self._batch_ns = 0
         self._outage_told = False
 
@@ -120,6 +122,7 @@ class OrderEntry(Channel):
             self._not_written(command, f"{type(error).__name__}: {error}")
             return
         self._requests[self._sequence] = _Request(command, timestamp_ms, asyncio.get_running_loop().time(), link)
+        self.on_request(message)
         self._counters.requests_sent += 1
         self._counters.requests_in_flight = len(self._requests)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import ClassVar
 
-from mmd.exchanges.adapter import AdapterError, EventSink, FailureHandler
+from mmd.exchanges.adapter import AdapterError, EventSink, FailureHandler, OrderCommand
 from mmd.exchanges.binance.base import BinanceAdapter
 from mmd.exchanges.binance.decode import FrameDecoder
 from mmd.exchanges.binance.rest import VenueError
@@ -107,6 +107,13 @@ class BinanceUsdmAdapter(BinanceAdapter):
         for channel in (self._user_stream, self._mark_prices):
             if channel is not None:
                 await channel.close()
+
+    @classmethod
+    def unsigned_encoder(
+        cls, instruments: Mapping[str, Instrument], recv_window_ms: int
+    ) -> Callable[[OrderCommand, int, int], bytes]:
+        """From command, request id and timestamp (ms) to the request without key and signature."""
+        return UsdmRequestEncoder(instruments, api_key="", recv_window_ms=recv_window_ms, signer=None).encode
 
     async def _read_instruments(self) -> Mapping[str, Instrument]:
         return perpetuals_of(await self._rest.get(f"{API}/exchangeInfo"), self._streamed)
