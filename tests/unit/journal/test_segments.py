@@ -80,7 +80,7 @@ def test_the_last_block_changed_is_taken_for_torn(tmp_path: Path) -> None:
     assert reader.torn is not None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None)
 @given(content=st.binary(max_size=300), head=st.booleans())
 def test_no_bytes_at_all_make_it_raise_anything_else(tmp_path: Path, content: bytes, head: bool) -> None:
     path = tmp_path / "x.journal"
