@@ -152,6 +152,7 @@ class RecordedPredictor(QuotePredictor):
         self._inferences = inferences
         self.market, self._market_bytes, self._pack_market = _inputs(len(card.feature_names))
         self.inventory, self._inventory_bytes, self._pack_inventory = _inputs(len(card.inventory_names))
+        self._width = self.market.size
         self._states = self._copies = ()
         self.steps = self.rejected_rows = 0
         self.reset()
@@ -171,6 +172,7 @@ class RecordedCompanion(Companion):
         self._name = symbol + BESIDE
         self._inferences = inferences
         self.market, self._market_bytes, self._pack_market = _inputs(len(card.feature_names))
+        self._width = self.market.size
         self.signals = np.zeros(len(RANGES), dtype=np.float32)
         self._states = self._copies = ()
         self.steps = 0
