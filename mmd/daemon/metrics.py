@@ -139,6 +139,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_hypothetical_markout_bps", "gauge", "Mean markout of those fills, bps.", (*SHADOW_LABELS, "horizon")),
     Metric("mmd_challenger_info", "gauge", "Always 1; labels name the bundle in shadow.", ("name", "version", "stage", "digest")),
     Metric("mmd_network_swaps_total", "counter", "Times other networks were swapped in since the start."),
+    Metric("mmd_network_swaps_refused_total", "counter", "Bundles that were not let in, by reason.", ("reason",)),
     Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
     Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
     Metric("mmd_checkpoints_total", "counter", "Checkpoints written."),
@@ -361,6 +362,8 @@ def _process(families: Families, sources: ProcessSources) -> None:
     for name, bundle in (("mmd_networks_info", sources.networks.current), ("mmd_challenger_info", sources.networks.challenger)):
         if bundle is not None:
             _put(families, name, 1, bundle.name, bundle.version, bundle.stage, bundle.digest)
+    for reason, count in sources.networks.refused.items():
+        _put(families, "mmd_network_swaps_refused_total", count, reason)
     unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
     for name, value in (
         ("mmd_network_swaps_total", sources.networks.swaps),

@@ -26,7 +26,11 @@ Swapped = Callable[[Bundle, Mapping[str, QuotePredictor]], None]
 
 
 class SwapRefused(ValueError):
-    """The networks stay what they are; the text says why."""
+    """The networks stay what they are; the text says why, `reason` in a word for metrics."""
+
+    def __init__(self, text: str, reason: str = "not_possible") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class InUse(msgspec.Struct, frozen=True):
@@ -72,6 +76,8 @@ class NetworkSwitch:
         self._busy = asyncio.Lock()
         self.swaps = 0
         """Since the start."""
+        self.refused: dict[str, int] = {}
+        """Swaps and challenges refused, by reason."""
 
     @property
     def current(self) -> InUse | None:
@@ -100,7 +106,7 @@ class NetworkSwitch:
             bundle, predictors = await self._loaded(folder, self._make)
             why_not = self._may_serve(bundle)
             if why_not:
-                raise SwapRefused(why_not)
+                raise self._refused(why_not, "stage")
             self._send(SwapNetworks(self._clock_ns(), bundle, predictors))
             self._previous, self._bundle = self._bundle, bundle
             self.swaps += 1
@@ -130,7 +136,11 @@ class NetworkSwitch:
             # Reading, hashing and replaying golden vectors takes many ticks' time.
             return await asyncio.to_thread(self._load, folder, make)
         except (BundleError, RuntimeUnavailable, OSError) as error:
-            raise SwapRefused(str(error)) from error
+            raise self._refused(str(error), "runtime" if isinstance(error, RuntimeUnavailable) else "bundle") from error
+
+    def _refused(self, text: str, reason: str) -> SwapRefused:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return SwapRefused(text, reason)
 
     def _send(self, event: SwapNetworks | ChallengeNetworks) -> None:
         self._dispatch(event)

@@ -52,10 +52,12 @@ def wait_until(what: str, check: Callable[[], Any], seconds: float = 30.0) -> An
 class Process:
     """One child; its output goes to a file that a failing test shows."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path, name: str) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], folder: Path, name: str, command: list[str] | None = None
+    ) -> None:
         self.output = folder / f"{name}-{time.monotonic_ns()}.log"
         with self.output.open("wb") as sink:
-            self.child = subprocess.Popen([*MMD, *arguments], env=environment, cwd=folder, stdout=sink, stderr=sink)
+            self.child = subprocess.Popen([*(command or MMD), *arguments], env=environment, cwd=folder, stdout=sink, stderr=sink)
 
     def kill(self) -> None:
         """kill -9."""
@@ -91,9 +93,9 @@ class World:
         wait_until("the mock exchange", lambda: self.venue("ping") == {} and True)
         return process
 
-    def start_daemon(self, **settings: str) -> Process:
-        """`mmd run` on that mock."""
-        process = self._start(["run"], self._environment(settings), "daemon")
+    def start_daemon(self, command: list[str] | None = None, **settings: str) -> Process:
+        """`mmd run` on that mock; `command` in the place of `mmd`."""
+        process = self._start(["run"], self._environment(settings), "daemon", command)
         wait_until("the control port", lambda: self.control("GET", "/state"))
         return process
 
@@ -178,8 +180,8 @@ class World:
         sides = {(order["symbol"], order["side"]) for order in self.open_orders()}
         return any((symbol, "BUY") in sides and (symbol, "SELL") in sides for symbol, _ in sides)
 
-    def _start(self, arguments: list[str], environment: dict[str, str], name: str) -> Process:
-        process = Process(arguments, environment, self.folder, name)
+    def _start(self, arguments: list[str], environment: dict[str, str], name: str, command: list[str] | None = None) -> Process:
+        process = Process(arguments, environment, self.folder, name, command)
         self.processes.append(process)
         return process
 

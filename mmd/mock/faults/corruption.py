@@ -69,6 +69,24 @@ def corrupt(frame: bytes, how: Corruption, random: Random) -> bytes:
     return frame[: random.randrange(1, max(2, len(frame)))]
 
 
+def drifted(frame: bytes, bps: float) -> bytes:
+    """The frame of a trade with another price, as many decimals as before; any other frame as it is."""
+    document = msgspec.json.decode(frame)
+    data = document.get("data", document) if isinstance(document, dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("p"), str):
+        return frame
+    price: str = data["p"]
+    decimals = len(price.partition(".")[2])
+    kept = _decimals_of_tick(price)
+    data["p"] = f"{round(float(price) * (1.0 + bps * 1e-4), kept):.{decimals}f}"
+    return msgspec.json.encode(document)
+
+
+def _decimals_of_tick(price: str) -> int:
+    """Prices come with more decimals than their tick has: so many of them are used."""
+    return min(2, len(price.partition(".")[2]))
+
+
 def _rewritten(frame: bytes, how: Corruption, random: Random) -> bytes | None:
     try:
         document = msgspec.json.decode(frame)

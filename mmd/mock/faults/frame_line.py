@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mmd.mock.faults.board import ActiveFault, FaultBoard
-from mmd.mock.faults.corruption import corrupt
+from mmd.mock.faults.corruption import corrupt, drifted
 from mmd.mock.faults.frame_class import classify, symbol_of
 from mmd.mock.faults.kinds import (
     CorruptFrames,
     DelayFrames,
+    DriftTrades,
     DropFrames,
     DuplicateFrames,
     FrameFault,
@@ -76,6 +77,8 @@ class FrameLine:
             random = active.random(self.connection)
             if isinstance(fault, CorruptFrames):
                 frame = corrupt(frame, random.choice(fault.corruptions), random)
+            elif isinstance(fault, DriftTrades):
+                frame = drifted(frame, fault.bps)
             elif isinstance(fault, DuplicateFrames):
                 copies += fault.copies
             elif isinstance(fault, DelayFrames):

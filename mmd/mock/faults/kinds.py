@@ -128,6 +128,15 @@ class CorruptFrames(FrameFault):
     )
 
 
+class DriftTrades(FrameFault):
+    """Prints of another market."""
+
+    effect: ClassVar[str] = "the price of a public trade is off by so many bps; the book stays right"
+    kind: Literal["drift_trades"] = "drift_trades"
+    bps: float = Field(default=50.0, gt=-10_000, lt=100_000, description="how far off, bps (below 0: too low)")
+    frames: tuple[FrameClass, ...] = Field(default=(FrameClass.TRADE,), description="frames that count as such")
+
+
 class Cut(Fault):
     """Ends connections."""
 
@@ -281,6 +290,7 @@ AnyFault = Annotated[
     | DuplicateFrames
     | ReorderFrames
     | CorruptFrames
+    | DriftTrades
     | Cut
     | RefuseConnections
     | DelayAcknowledgements
@@ -300,9 +310,9 @@ AnyFault = Annotated[
 KINDS: dict[str, type[Fault]] = {
     fault.model_fields["kind"].default: fault
     for fault in (
-        DropFrames, SkipDepthUpdate, DelayFrames, DuplicateFrames, ReorderFrames, CorruptFrames, Cut, RefuseConnections,
-        DelayAcknowledgements, LoseAcknowledgements, ServerErrors, BackendTimeouts, RefuseOrders, PartialFills, ClockOffset,
-        RateLimitBan, ServerShutdown, Freeze, Restart,
+        DropFrames, SkipDepthUpdate, DelayFrames, DuplicateFrames, ReorderFrames, CorruptFrames, DriftTrades, Cut,
+        RefuseConnections, DelayAcknowledgements, LoseAcknowledgements, ServerErrors, BackendTimeouts, RefuseOrders,
+        PartialFills, ClockOffset, RateLimitBan, ServerShutdown, Freeze, Restart,
     )
 }  # fmt: skip
 """Every kind by its name, in the order of the documentation."""
