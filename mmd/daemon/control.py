@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,11 @@ class ControlServer:
     def url(self) -> str:
         """Where it listens."""
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"http://{host}:{self.port}"
+        return f"{'http' if self._settings.tls_certificate is None else 'https'}://{host}:{self.port}"
 
     async def start(self) -> None:
-        """Listen. Raises `ControlError` when the port cannot be had."""
+        """Listen. Raises `ControlError` when the port cannot be had, or its certificate makes no sense."""
+        context = _tls_context(self._settings)
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         application.add_routes(
             [
@@ -79,7 +81,7 @@ class ControlServer:
         )
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port)
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=context)
         try:
             await site.start()
         except OSError as error:
@@ -229,6 +231,20 @@ class ControlServer:
         return web.Response(
             body=render_metrics(self._sources), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+
+def _tls_context(settings: ControlSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ControlError(
+            f"control.tls_certificate {settings.tls_certificate} with control.tls_key {settings.tls_key} cannot be used: {error}"
+        ) from error
+    return context
 
 
 def _same_site(request: web.Request) -> bool:

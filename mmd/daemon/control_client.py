@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from typing import Any
 
 import msgspec
@@ -55,7 +56,7 @@ class ControlClient:
         if settings.token is not None:
             headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-        connection = http.client.HTTPConnection(host, settings.port, timeout=self._timeout_seconds)
+        connection = self._connection(host)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
@@ -71,3 +72,18 @@ class ControlClient:
         finally:
             connection.close()
         return Reply(response.status, document if isinstance(document, dict) else {"answer": document})
+
+    def _connection(self, host: str) -> http.client.HTTPConnection:
+        """TLS where the daemon has it, and then only with the very certificate that is set. Raises `NoDaemon`."""
+        settings = self._settings
+        if settings.tls_certificate is None:
+            return http.client.HTTPConnection(host, settings.port, timeout=self._timeout_seconds)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        # The certificate is known by itself, so that the name under which we reach it does not matter.
+        context.check_hostname = False
+        try:
+            context.load_verify_locations(settings.tls_certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise NoDaemon(f"control.tls_certificate {settings.tls_certificate} cannot be read: {error}") from error
+        return http.client.HTTPSConnection(host, settings.port, timeout=self._timeout_seconds, context=context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,8 @@ class DemoOptions(msgspec.Struct, frozen=True):
 
 def launch(settings: Settings, output: Output, seconds: float | None, *, leave_at_recording_end: bool = False) -> int:
     """Trade, print the summary, return the exit code. Raises `LaunchError`."""
+    # A core dump would hold every secret.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging = _logging(settings, output)
     console = Console()
     try:

@@ -42,6 +42,14 @@ class ControlSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but a loopback address needs a token.")
     port: int = Field(8780, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     token: SecretStr | None = Field(None, description="Bearer token that every request but /healthz must then carry.")
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain in PEM: the port then speaks HTTPS, and `mmd halt` and the like trust this file."
+    )
+    tls_key: Path | None = Field(None, description="Private key of that certificate, PEM.")
+    plain_http: bool = Field(
+        False,
+        description="Let others reach it without TLS: a proxy or a network of its own sees to that.",
+    )
     halt_wait_seconds: float = Field(
         3.0, ge=0, le=30, allow_inf_nan=False, description="Longest time /halt waits for its orders to be confirmed gone, seconds."
     )
@@ -52,6 +60,13 @@ class ControlSettings(BaseModel):
             raise ValueError("token is too short to guard anything: use at least 16 characters")
         if self.token is None and not is_loopback(self.host):
             raise ValueError(f"host {self.host!r} can be reached from other machines: set token as well, or use 127.0.0.1")
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: set both, or neither")
+        if not (self.tls_certificate or self.plain_http or is_loopback(self.host)):
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines, and the token would travel in the clear: set "
+                "tls_certificate and tls_key, or plain_http=true where a proxy or a network of its own sees to it"
+            )
         return self
 
 

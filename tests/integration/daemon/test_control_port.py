@@ -12,11 +12,12 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from mmd.daemon.control import ControlError, ControlServer
 from mmd.daemon.control_client import ControlClient, NoDaemon
 from mmd.daemon.settings import ControlSettings
+from mmd.mock.server.tls import self_signed
 from mmd.types.control import HaltRequest
 from mmd.types.market import BatchEnd
 from mmd.types.orders import CancelOrder
@@ -260,3 +261,38 @@ async def test_the_client_speaks_to_the_port(tmp_path: Path) -> None:
         assert (await asyncio.to_thread(stranger.state)).status == 401
     with pytest.raises(NoDaemon, match="no daemon answers"):
         await asyncio.to_thread(client.state)
+
+
+async def test_with_a_certificate_it_speaks_https_and_the_client_trusts_that_one_alone(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    (tmp_path / "other").mkdir()
+    other, _ = self_signed(tmp_path / "other", "127.0.0.1")
+    secret = {"token": SecretStr(TOKEN)}
+    async with port_of(desk, tls_certificate=certificate, tls_key=key, **secret) as (server, _):
+        assert server.url.startswith("https://")
+        client = ControlClient(ControlSettings(port=server.port, tls_certificate=certificate, tls_key=key, **secret))
+        assert (await asyncio.to_thread(client.halt, "drill", wait_seconds=1.0)).status == 200
+        deceived = ControlClient(ControlSettings(port=server.port, tls_certificate=other, tls_key=key, **secret))
+        with pytest.raises(NoDaemon, match="CERTIFICATE_VERIFY_FAILED"):
+            await asyncio.to_thread(deceived.state)
+        plain = ControlClient(ControlSettings(port=server.port, **secret))
+        with pytest.raises(NoDaemon):
+            await asyncio.to_thread(plain.state)
+
+
+async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    certificate, _ = self_signed(tmp_path, "127.0.0.1")
+    server = ControlServer(ControlSettings(port=0, tls_certificate=certificate, tls_key=certificate), Desk(tmp_path).sources)
+    with pytest.raises(ControlError, match=r"tls_certificate .* cannot be used"):
+        await server.start()
+
+
+def test_what_other_machines_can_reach_needs_token_and_tls() -> None:
+    with pytest.raises(ValidationError, match="set token as well"):
+        ControlSettings(host="0.0.0.0")
+    with pytest.raises(ValidationError, match="in the clear"):
+        ControlSettings(host="0.0.0.0", token=SecretStr(TOKEN))
+    with pytest.raises(ValidationError, match="go together"):
+        ControlSettings(tls_certificate=Path("c.pem"))
+    assert ControlSettings(host="0.0.0.0", token=SecretStr(TOKEN), plain_http=True).plain_http

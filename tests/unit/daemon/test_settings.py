@@ -115,7 +115,9 @@ def test_only_secrets_may_come_from_files(tmp_path: Path) -> None:
 
 def test_a_host_that_others_reach_needs_a_token(tmp_path: Path) -> None:
     assert "set token as well" in problems(tmp_path, {"MMD_CONTROL__HOST": "0.0.0.0"})
-    settings = load(tmp_path, {"MMD_CONTROL__HOST": "0.0.0.0", "MMD_CONTROL__TOKEN": "0123456789abcdef"})
+    token = {"MMD_CONTROL__HOST": "0.0.0.0", "MMD_CONTROL__TOKEN": "0123456789abcdef"}
+    assert "in the clear" in problems(tmp_path, token)
+    settings = load(tmp_path, {**token, "MMD_CONTROL__PLAIN_HTTP": "true"})
     assert settings.control.host == "0.0.0.0"
     for host in ("127.0.0.1", "::1", "localhost"):
         assert load(tmp_path, {"MMD_CONTROL__HOST": host}).control.host == host
