@@ -257,7 +257,7 @@ def _deal(segments: list[Segment], sizes: WalkSizes) -> list[list[Cell]]:
 
 def _chunk(cells: Sequence[Cell | None], rows: Sequence[_PartRows], sizes: WalkSizes, signs: Rows) -> Chunk:
     shape = sizes.lanes, sizes.chunk_steps
-    signs = MARKET_SIGNS[: rows[0].market.shape[1]]
+    signs = signs[: rows[0].market.shape[1]]
     chunk = Chunk(
         market=np.zeros((*shape, len(signs)), dtype=np.float32),
         inventory=np.zeros((*shape, COLUMNS), dtype=np.float32),

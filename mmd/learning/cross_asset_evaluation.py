@@ -43,7 +43,7 @@ class CrossServed:
     microprice: Floats
     leader: Floats
     inputs: Rows
-    """[n, 30] own features and pooled references."""
+    """[n, features + 10] own features and pooled references."""
     move: Floats
     """What the mid did."""
     time_ns: Integers
@@ -209,7 +209,7 @@ def _solve(candidates: Mapping[str, Floats], moves: Mapping[str, Floats]) -> Flo
 
 
 def fit_ridge(train: Sequence[CrossPart]) -> tuple[Floats, Floats]:
-    """Coefficients of [30] inputs, and their scale: of no constant, each series with the same say."""
+    """Coefficients of the inputs, and their scale: of no constant, each series with the same say."""
     inputs, moves, weights = [], [], []
     series = [each.part.session.series for each in train]
     for each in train:
