@@ -21,6 +21,7 @@ from mmd.learning.evaluate_command import evaluate
 from mmd.learning.models_command import models, promote
 from mmd.learning.retrain_command import retrain
 from mmd.replay.command import replay
+from mmd.replay.explain_command import explain
 
 if TYPE_CHECKING:
     from mmd.daemon.control_client import ControlClient
@@ -296,6 +297,7 @@ app.command()(retrain)
 app.add_typer(models)
 app.command()(bench)
 app.command()(replay)
+app.command()(explain)
 
 
 @app.command()
