@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
+.PHONY: audit drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,13 @@ $(VENV)/.dev-stamp: requirements/dev.txt $(VENV)/.daemon-stamp
 	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes -r requirements/clients-source.txt
 	@touch $@
 
+.venv-audit/.stamp: requirements/audit.txt
+	@deploy/scripts/make-environment .venv-audit requirements/audit.txt
+	@touch $@
+
+audit: .venv-audit/.stamp ## known vulnerabilities in what the daemon installs (asks PyPI, where it can be reached)
+	@deploy/scripts/audit .venv-audit/bin/python
+
 setup: $(VENV)/.daemon-stamp ## make .venv with what the daemon and the mock exchange need
 
 setup-dev: $(VENV)/.dev-stamp ## add what tests, linters and training need
@@ -48,7 +55,7 @@ demo: setup ## a mock exchange and the market maker on it, live in the terminal 
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
-	@$(BIN)/python -m pytest -n 2 -m "not system and not long and not clients and not ray" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients and not ray" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
 	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
 
@@ -99,4 +106,4 @@ lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-tflite .venv-clients .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-tflite .venv-clients .venv-audit .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
