@@ -102,6 +102,13 @@ load: setup-dev ## ten thousand messages a second, and halts in between: docs/ev
 soak: setup-dev ## faults drawn at random, and what grows: docs/evidence/soak.md (FOR=1800 seconds)
 	@$(BIN)/python -m tests.acceptance.endurance soak --seconds $${FOR:-1800} --write docs/evidence/soak.md
 
+.PHONY: sim mutations
+sim: setup-dev ## the seeded simulation (SEEDS=10000 writes docs/evidence/sim.md; SEED=n tells the story of one)
+	@$(if $(SEED),$(BIN)/python -m mmd.simulation tell $(SEED),$(BIN)/python -m mmd.simulation run $(if $(SEEDS),--seeds $(SEEDS) --write docs/evidence/sim.md))
+
+mutations: setup-dev ## break each safety rule in the simulation and see that it notices: docs/evidence/mutations.md
+	@$(BIN)/python -m mmd.simulation mutations --write docs/evidence/mutations.md
+
 lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 

@@ -1,0 +1,5 @@
+"""`python -m mmd.simulation`."""
+
+from mmd.simulation.command import app
+
+app()
