@@ -39,8 +39,6 @@ from mmd.types.orders import (
 ROUNDING_ATOMS = 10_000
 """What rounding each fill's fee may add up to."""
 REQUESTS_BOUND = 400
-LONGEST_LATCH_BYTES = 5_000
-LONGEST_LEDGER_BYTES = 50_000
 
 
 class Auditor:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import structlog
 
+from mmd.daemon.logs import Redactor
+from mmd.simulation.invariants import Violation
+from mmd.simulation.settings import SECRET
 from mmd.simulation.story import draw_story
 from mmd.simulation.world import Outcome, run_story
 
@@ -44,16 +48,18 @@ class Tally(msgspec.Struct):
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """What the daemon's parts log of thousands of disasters is of no use to anybody."""
+    """What the daemon's parts log of thousands of disasters is looked through for secrets, and shown to nobody."""
     before = structlog.get_config()
-    structlog.configure(processors=[_drop])
+    structlog.configure(processors=[Redactor([SECRET]), _look_and_drop])
     try:
         yield
     finally:
         structlog.configure(**before)
 
 
-def _drop(*arguments: object) -> str:
+def _look_and_drop(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
+    if any(SECRET in str(value) for value in event.values()):
+        raise Violation("secrets", f"a log entry: {event}")
     raise structlog.DropEvent
 
 

@@ -15,6 +15,7 @@ import msgspec
 from mmd.daemon import durable
 from mmd.daemon.checkpoint import CheckpointFile
 from mmd.daemon.halt_file import HaltFile
+from mmd.daemon.logs import Redactor
 from mmd.execution import order_state, reconciliation
 from mmd.execution.client_order_ids import ClientOrderIds
 from mmd.execution.ledger import PositionLedger
@@ -221,6 +222,13 @@ def _not_thrown_away(true: Any) -> Any:
     return invalidate
 
 
+# ---- rule 8: secrets
+
+
+def _as_it_is(self: Redactor, logger: Any, name: str, event: Any) -> Any:
+    return event
+
+
 # ---- rule 9: nothing unbounded
 
 
@@ -381,6 +389,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "book_kept_over_disconnect", 7, "a disconnect leaves the book as it was", _wrap(OrderBook, "invalidate", _not_thrown_away)
     ),
     Mutation("invalid_book_quoted", 7, "an invalid book does not pause", _pause_ignored(PauseReason.BOOK_INVALID)),
+    Mutation("nothing_redacted", 8, "secrets stand in the logs as they came", _replace(Redactor, "__call__", _as_it_is)),
     Mutation("finished_kept_for_ever", 9, "finished orders are never forgotten", _wrap(OrderIndex, "__init__", _never_forgets)),
 )
 """Every mutation, by the rule that it breaks."""

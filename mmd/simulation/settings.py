@@ -14,9 +14,11 @@ from mmd.trader.settings import ReconciliationSettings, TraderConfig
 from mmd.types.instrument import Instrument, Replacement
 
 PREFIX = "mmd"
+SECRET = "s3cr3t-0f-th3-s1mul4t10n"
+"""Stands in the text of errors, as a careless library would put it there."""
 START_TICKS = 10_000
 NAMES = ("AAA", "BBB")
-TERMINAL_ORDERS_KEPT = 40
+TERMINAL_ORDERS_KEPT = 15
 RECEIVE_WINDOW_MS = 300
 
 INSTRUMENTS = tuple(
@@ -85,7 +87,7 @@ def draw_config(seed: int, symbols: int, session: str) -> TraderConfig:
             price_collar_bps=random.choice((5.0, 20.0, 100.0)),
             max_daily_loss=random.choice((Decimal("0.06"), Decimal("0.3"), Decimal(100))),
             max_drawdown=random.choice((Decimal("0.1"), Decimal(200))),
-            max_orders_per_10s=random.choice((15, 30, 50)),
+            max_orders_per_10s=random.choice((8, 30, 50)),
             order_count_reserve=random.choice((3, 20)),
             max_open_orders=random.choice((2, 4, 10)),
             max_data_age_seconds=random.choice((0.5, 1.0)),

@@ -20,10 +20,10 @@ from mmd.simulation.auditor import Auditor
 from mmd.simulation.disk import SimulatedDisk, disks_in_memory
 from mmd.simulation.exchange import SimulatedExchange
 from mmd.simulation.guard import LOOK_NS, SimulatedGuard
-from mmd.simulation.invariants import Violation
+from mmd.simulation.invariants import Violation, require
 from mmd.simulation.network import Network
 from mmd.simulation.process import ProcessCrashed, SimulatedProcess
-from mmd.simulation.settings import draw_surroundings
+from mmd.simulation.settings import SECRET, draw_surroundings
 from mmd.simulation.story import MS, NS, Fault, Story, describe
 from mmd.types.market import NO_UPDATE_ID, DepthUpdate, MarketTrade, Side, TouchUpdate
 from mmd.types.orders import ExternalBalanceChange
@@ -33,6 +33,8 @@ DEPTH_NS = 200 * MS
 QUIET_MOVE_NS = 300 * MS
 QUIET_NS = 5 * NS
 TOLD_LINES = 4_000
+LARGEST_FILE_BYTES = 20_000
+BROKEN = f"reset by peer: wss://venue/?signature={SECRET}"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -226,11 +228,11 @@ class SimulatedWorld:
 
     def _fault_cut_market(self, fault: Fault) -> None:
         if self.process is not None:
-            self.process.adapter.cut_feed("reset by peer")
+            self.process.adapter.cut_feed(BROKEN)
 
     def _fault_cut_orders(self, fault: Fault) -> None:
         if self.process is not None:
-            self.process.adapter.cut_orders("reset by peer")
+            self.process.adapter.cut_orders(BROKEN)
 
     def _fault_restart(self, fault: Fault, *, keep_state: bool = True) -> None:
         if self.exchange.is_down:
@@ -318,6 +320,9 @@ class SimulatedWorld:
         while network.step(START_NS + story.until_ns + QUIET_NS + self._quiet_extra_ns):
             pass
         self.tell("everything is quiet")
+        for name, content in self.disk.contents():
+            require(SECRET.encode() not in content, "secrets", f"{name} on the disk holds one")
+            require(len(content) < LARGEST_FILE_BYTES, "bounds", f"{name} on the disk is {len(content)} bytes long")
         self.witness.finish(self.process)
 
     def _look(self) -> None:
