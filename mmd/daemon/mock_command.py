@@ -57,6 +57,9 @@ def mock(
     min_spread_ticks: Annotated[
         int, typer.Option("--min-spread-ticks", min=1, help="Least spread of the simulated participants, in ticks.")
     ] = 1,
+    informed: Annotated[
+        str, typer.Option("--informed", help="Simulated traders who know what comes: none, usual or strong.")
+    ] = "usual",
     no_market: Annotated[bool, typer.Option("--no-market", help="No simulated participants: only the accounts trade.")] = False,
     futures: Annotated[
         bool, typer.Option("--futures", help="Serve USD-M perpetuals of the same symbols too (/fapi, /fstream, /ws-fapi/v1).")
@@ -128,6 +131,7 @@ def mock(
         "state_dir": state_dir,
         "legacy_listen_keys": legacy_listen_keys,
         "min_spread_ticks": min_spread_ticks,
+        "informed": informed,
         "tls": tls or tls_certificate is not None or tls_key is not None,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,

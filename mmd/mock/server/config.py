@@ -66,6 +66,9 @@ class MockConfig(BaseModel):
         default=SelfTradePrevention.NONE, description="what happens where an order without a mode of its own meets its own account"
     )
     market: Literal["simulated", "none"] = Field(default="simulated", description="who trades beside the accounts")
+    informed: Literal["none", "usual", "strong"] = Field(
+        default="usual", description="simulated traders who know what comes: none of them, the calibrated ones, or many"
+    )
     min_spread_ticks: int = Field(default=1, description="least spread of the simulated participants, ticks", ge=1)
     replay: tuple[Path, ...] = Field(default=(), description="recordings that are the market; `symbols` are then theirs")
     seed: int = Field(default=1, description="seed of the simulated market")

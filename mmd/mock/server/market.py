@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from mmd.mock.engine import EngineEvent, MatchingEngine, TradePrint
 from mmd.mock.instruments import opening_price
 from mmd.mock.replay import Recording, ReplayMarket
 from mmd.mock.server.config import MockConfig
 from mmd.mock.server.market_streams import MarketStreams
-from mmd.mock.simulation import SimulatedMarket, SimulationParameters, SymbolParameters, symbol_parameters
+from mmd.mock.simulation import STRONGLY_INFORMED, SimulatedMarket, SimulationParameters, SymbolParameters, symbol_parameters
 from mmd.types.market import Level
 
 MarketSink = Callable[[int, str, Sequence[EngineEvent]], None]
@@ -79,7 +79,10 @@ def market_from_config(context: MarketContext) -> Market:
     parameters = SimulationParameters.model_validate({})
     calibrated = {each.symbol: each for each in parameters.symbols}
     symbols = [_symbol_parameters(context.engine, symbol, calibrated) for symbol in context.engine.instruments]
-    parameters = parameters.model_copy(update={"symbols": tuple(symbols), "min_spread_ticks": context.config.min_spread_ticks})
+    changes: dict[str, Any] = {"symbols": tuple(symbols), "min_spread_ticks": context.config.min_spread_ticks}
+    if context.config.informed != "usual":
+        changes["informed"] = STRONGLY_INFORMED if context.config.informed == "strong" else ()
+    parameters = parameters.model_copy(update=changes)
     return SimulatedMarket(context.engine, parameters, seed=context.config.seed, start_ns=context.start_ns)
 
 

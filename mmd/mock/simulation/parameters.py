@@ -150,6 +150,11 @@ def _default_informed() -> tuple[InformedParameters, ...]:
     )
 
 
+STRONGLY_INFORMED = (
+    InformedParameters(name="informed", wakes_per_second=4.0, horizon_ms=1_000, edge_steps=0.5, levels=4, join_share=0.5),
+)
+"""In the place of the calibrated ones, to show what informed traders do to those who quote."""
+
 # Expected children of each kind by each kind (rows cause, columns follow): buy, sell, bid, ask, cancelled bid, cancelled ask.
 _DEFAULT_CHILDREN = (
     (0.66, 0.01, 0.30, 0.15, 0.05, 0.25),
