@@ -112,10 +112,9 @@ class Challenger:
 
     def _evaluate(self, step: _Step) -> None:
         predictor, said = self.predictor, self.prediction
-        predictor.market[:] = step.market
         if len(step.inventory) == predictor.inventory.size:
             predictor.inventory[:] = step.inventory
-        predictor.step()
+        predictor.step_on(step.market)
         refusal = self.gate.check(predictor, age_ns=0, elapsed_ns=0)
         said.price_change, said.optimal_spread = predictor.price_change, predictor.optimal_spread
         said.position_signal, said.made_ns = predictor.position_signal, step.receive_ns
