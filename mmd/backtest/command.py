@@ -71,6 +71,10 @@ def backtest(
         str,
         typer.Option("--funding-rate", help="Of every settlement of perpetuals, e.g. 0.01% (default: as recorded, else none)."),
     ] = "",
+    speed: Annotated[
+        str,
+        typer.Option("--speed", help="exact, or fast: the same orders, compiled; without networks, one symbol (see the how-to)."),
+    ] = "exact",
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of quoting or risk; may be repeated.")
     ] = None,
@@ -92,6 +96,7 @@ def backtest(
       mmd backtest --data stocks/ --symbols IBM --strategy fixed --calendar 252x6.5 --set quoting.fixed_half_spread_bps=3
       mmd backtest --bundle models/quote-v1 --data ../shared/data/us_equity --symbols AIG --json > evidence.json
       mmd backtest --data fx/XAUUSD.oanda.book.parquet --strategy fixed --fill-model arrivals=0.1,adverse=0.5
+      mmd backtest --data ../shared/data/binance_raw --symbols ETHUSDT --strategy glft --speed fast
       mmd backtest compare a.json b.json
 
     \b
@@ -125,6 +130,7 @@ def backtest(
             fill_model=fill_model,
             fill_seed=seed,
             funding_rate=funding_rate,
+            speed=speed,
         )
         calendar: Calendar = parse_calendar(days)
     except BacktestError as error:

@@ -61,6 +61,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     capital: float = 0.0
     trials: int = 1
     seed: int = 1
+    speed: str = "exact"
 
     def options(self) -> Options:
         """Raises `BacktestError`."""
@@ -79,11 +80,16 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
             fill_model=self.fill_model,
             fill_seed=self.fill_seed,
             funding_rate=self.funding_rate,
+            speed=self.speed,
         )
 
     def key(self) -> str:
         """SHA-256 of all of it, of each file's name and size, and of the networks' card."""
-        told = msgspec.json.encode(self)
+        said = msgspec.to_builtins(self)
+        if self.speed == "exact":
+            # Outcomes that were kept before there was another.
+            del said["speed"]
+        told = msgspec.json.encode(said)
         for place in self.places:
             path = Path(place)
             files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
@@ -110,6 +116,10 @@ def perform(experiment: Experiment) -> Run:
     """Raises `BacktestError`, `BundleError`, `RuntimeUnavailable` or `OSError`."""
     options = experiment.options()
     try:
+        if options.speed == "fast":
+            # What the market decides is kept on disk, and the newest of it in memory.
+            opened = open_sources([Path(place) for place in experiment.places], experiment.symbols)
+            return run_on(opened, options, _networks(experiment) if options.strategy == "neural" else None)
         sources, markets = _prepared(experiment, options)
         networks = _networks(experiment) if options.strategy == "neural" else None
         return run_on(sources, options, networks, markets=markets)

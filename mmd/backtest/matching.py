@@ -144,6 +144,10 @@ class Matcher:
         """Drop orders that are no longer open from our end's list."""
         library.hashmapbt_clear_inactive_orders(self._pointer, market)
 
+    def compiled_interface(self) -> Any:
+        """hftbacktest's own object for code that numba compiles, of the same exchange. Not to be used after `close`."""
+        return library.HashMapMarketDepthBacktest_(self._pointer)
+
     def close(self) -> None:
         """Give its memory back. Nothing may be called afterwards."""
         library.hashmapbt_close(self._pointer)

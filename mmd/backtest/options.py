@@ -14,7 +14,7 @@ from mmd.backtest.errors import BacktestError
 from mmd.backtest.fills import FILL_SOURCES, parse_fill_model
 from mmd.backtest.latency import parse_latency
 from mmd.backtest.matching import QUEUE_MODELS
-from mmd.backtest.runner import Options
+from mmd.backtest.runner import SPEEDS, Options
 from mmd.backtest.statistics import Calendar
 from mmd.quoting.settings import QuotingSettings
 from mmd.risk.limits import RiskLimits
@@ -41,6 +41,7 @@ def parse_options(
     fill_model: str = "",
     fill_seed: int = 1,
     funding_rate: str = "",
+    speed: str = "exact",
 ) -> Options:
     """Raises `BacktestError`."""
     if queue not in QUEUE_MODELS:
@@ -48,6 +49,9 @@ def parse_options(
     source = next((each for each in FILL_SOURCES if each == fills), None)
     if source is None:
         raise BacktestError(f"no fills {fills!r}; there are {', '.join(FILL_SOURCES)}")
+    chosen = next((each for each in SPEEDS if each == speed), None)
+    if chosen is None:
+        raise BacktestError(f"no speed {speed!r}; there are {', '.join(SPEEDS)}")
     begin_ns, end_ns = parse_time(begin), parse_time(end)
     if begin_ns and end_ns and begin_ns >= end_ns:
         raise BacktestError(f"--from {begin} is not before --to {end}")
@@ -67,6 +71,7 @@ def parse_options(
         fills=source,
         fill_model=parse_fill_model(fill_model, fill_seed),
         funding_rate=_funding_rate(funding_rate),
+        speed=chosen,
     )
 
 

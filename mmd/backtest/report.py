@@ -62,6 +62,8 @@ def document(run: Run, terms: Terms) -> dict[str, Any]:
         "events": run.events,
         "cpu_seconds": run.seconds,
         "conversion_cpu_seconds": run.convert_seconds,
+        "speed": options.speed,
+        "cache": None if run.cache is None else asdict(run.cache),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmd.backtest.calibration import Calibration, calibrate
 from mmd.backtest.conversion import ConvertedMarket, convert
@@ -32,7 +32,12 @@ from mmd.trader.settings import TraderConfig
 from mmd.types.control import HaltRecord
 from mmd.types.market import MarketTrade
 
+if TYPE_CHECKING:
+    from mmd.backtest.fast.market_pass import CacheUse, MarketColumns
+
 SESSION = "backtest"
+Speed = Literal["exact", "fast"]
+SPEEDS: tuple[Speed, ...] = ("exact", "fast")
 CALIBRATED = ("glft", "avellaneda-stoikov")
 
 
@@ -60,6 +65,9 @@ class Options:
     fill_model: FillModel = field(default_factory=FillModel)
     funding_rate: Decimal | None = None
     """Of every settlement of perpetuals; None: as recorded, 0 where nothing is."""
+    speed: Speed = "exact"
+    logging: bool = False
+    """Whether a fast run writes every command about orders down."""
 
     def latency_for(self, sources: Sequence[MarketSource]) -> Latency:
         """What is asked for, or what the data allows."""
@@ -72,6 +80,23 @@ class Options:
         return self.fills == "probabilistic" or (self.fills == "auto" and not (source.has_trades and source.has_sizes))
 
 
+@dataclass(frozen=True)
+class OrderCounts:
+    """Of a fast run's venue: `placed` came to rest, `sent` were sent, `refused` would have taken."""
+
+    placed: int
+    sent: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Decider:
+    """What a fast run's core was made of."""
+
+    config: TraderConfig
+    bundle: Bundle | None
+
+
 @dataclass
 class Run:
     """What a session left behind."""
@@ -82,14 +107,18 @@ class Run:
     markets: list[ConvertedMarket]
     calibrations: dict[str, Calibration]
     recorder: Recorder
-    trader: Trader
-    venue: BacktestVenue
+    trader: Trader | Decider
+    venue: BacktestVenue | OrderCounts
     halt: HaltRecord | None
     events: int
     seconds: float
     """CPU seconds of the session itself."""
     convert_seconds: float
     funding: list[FundingPoint]
+    cache: CacheUse | None = None
+    """What a fast run found on disk and what it had to work out; `convert_seconds` then counts that."""
+    log: Any = None
+    """Of a fast run with `logging`: every command about orders."""
 
 
 Networks = tuple[Bundle, dict[str, QuotePredictor]]
@@ -122,9 +151,17 @@ def run_backtest(
         raise BacktestError(str(error)) from error
 
 
-def convert_source(source: MarketSource, options: Options, latency: Latency) -> ConvertedMarket:
-    """One symbol of the period for the matcher, with modelled trades where the options ask for them. Raises `BacktestError`."""
-    events: Iterable[Any] = _events(source, options, source.repairs)
+Watcher = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+def convert_source(
+    source: MarketSource, options: Options, latency: Latency, watcher: Watcher = lambda events: events
+) -> ConvertedMarket:
+    """One symbol of the period for the matcher, with modelled trades where the options ask for them. Raises `BacktestError`.
+
+    `watcher` sees the data's own events on the way.
+    """
+    events = watcher(_events(source, options, source.repairs))
     trades: list[MarketTrade] = []
     if options.modelled(source):
         trades = modelled_trades(_events(source, options), source.symbol, options.fill_model)
@@ -155,12 +192,52 @@ def run_on(
 
     Raises `BacktestError`, `SourceError`, `RecordingError` or `MalformedFrame`.
     """
+    columns: MarketColumns | None = None
+    if options.speed == "fast":
+        from mmd.backtest.fast.market_pass import MarketColumns
+
+        columns = MarketColumns(options, _risk(options.risk, sources))
+    plan = _plan(sources, options, markets, columns)
+    on_total(sum(market.count for market in plan.markets))
+    if columns is not None:
+        return _run_fast(plan, columns, networks, on_progress, matcher_type)
+    return _run_exact(plan, networks, on_progress, on_command, matcher_type)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What both speeds are told, worked out from options and data."""
+
+    options: Options
+    latency: Latency
+    sources: list[MarketSource]
+    markets: list[ConvertedMarket]
+    calibrations: dict[str, Calibration]
+    config: TraderConfig
+    trade_from_ns: int
+    sample_ns: int
+    convert_seconds: float
+    funding: list[FundingPoint]
+
+    @property
+    def round_trip_ns(self) -> int:
+        return self.latency.entry_ns + self.latency.response_ns
+
+    def matcher(self, matcher_type: type[Matcher]) -> Matcher:
+        ways = [OrderLatency(self.latency.entry_ns, self.latency.response_ns, market.order_latency) for market in self.markets]
+        return matcher_type([market.events for market in self.markets], ways, self.options.queue)
+
+
+def _plan(
+    sources: list[MarketSource], options: Options, given: list[ConvertedMarket] | None, columns: MarketColumns | None
+) -> _Plan:
     latency = options.latency_for(sources)
-    end_ns = options.end_ns or 1 << 62
     began = time.process_time()
-    markets = markets or [convert_source(source, options, latency) for source in sources]
+    if columns is not None:
+        markets = [columns.market(source, latency) for source in sources]
+    else:
+        markets = given or [convert_source(source, options, latency) for source in sources]
     converted = time.process_time()
-    on_total(sum(market.count for market in markets))
     begin_ns = min(market.begin_ns for market in markets)
     last_ns = max(market.end_ns for market in markets)
     period_ns = max(options.begin_ns, begin_ns)
@@ -170,20 +247,12 @@ def run_on(
     calibrations: dict[str, Calibration] = {}
     quoting = options.quoting.model_copy(update={"strategy": options.strategy})
     if options.strategy in CALIBRATED and options.calibrated and options.calibration_share > 0:
+        make = calibrated if columns is None else columns.calibration
         horizon = quoting.skew_horizon_seconds
-        calibrations = {s.symbol: _calibrated(s, options, trade_from_ns, period_ns, horizon) for s in sources}
+        calibrations = {s.symbol: make(s, options, trade_from_ns, period_ns, horizon) for s in sources}
         quoting = quoting.model_copy(update=_pooled(calibrations))
-    bundle, predictors = networks([s.symbol for s in sources]) if networks is not None else (None, None)
-    instruments = {source.symbol: source.instrument for source in sources}
     config = TraderConfig(session=SESSION, quoting=quoting, risk=_risk(options.risk, sources))
-    trader = Trader(config, instruments, bundle=bundle, predictors=predictors)
-    latencies = [OrderLatency(latency.entry_ns, latency.response_ns, market.order_latency) for market in markets]
-    matcher = matcher_type([market.events for market in markets], latencies, options.queue)
     sample_ns = max(LEAST_SAMPLE_NS, -(-(last_ns - trade_from_ns) // MOST_SAMPLES // LEAST_SAMPLE_NS) * LEAST_SAMPLE_NS)
-    recorder = Recorder(instruments, sample_ns)
-    round_trip_ns = latency.entry_ns + latency.response_ns
-    venue = BacktestVenue(matcher, list(instruments.values()), options.maker_fee, round_trip_ns, recorder.on_fill)
-    recorder.watch(trader, venue)
     funding = [
         point
         for source, market in zip(sources, markets, strict=True)
@@ -196,29 +265,97 @@ def run_on(
             options.funding_rate,
         )
     ]
-    venue.settle_funding(funding, recorder.mid_x2, recorder.on_funding)
+    return _Plan(options, latency, sources, markets, calibrations, config, trade_from_ns, sample_ns, converted - began, funding)
+
+
+def _run_exact(
+    plan: _Plan,
+    networks: Callable[[Sequence[str]], Networks] | None,
+    on_progress: Callable[[int], None],
+    on_command: Callable[[Command], None],
+    matcher_type: type[Matcher],
+) -> Run:
+    sources, options = plan.sources, plan.options
+    bundle, predictors = networks([s.symbol for s in sources]) if networks is not None else (None, None)
+    instruments = {source.symbol: source.instrument for source in sources}
+    trader = Trader(plan.config, instruments, bundle=bundle, predictors=predictors)
+    matcher = plan.matcher(matcher_type)
+    recorder = Recorder(instruments, plan.sample_ns)
+    venue = BacktestVenue(matcher, list(instruments.values()), options.maker_fee, plan.round_trip_ns, recorder.on_fill)
+    recorder.watch(trader, venue)
+    venue.settle_funding(plan.funding, recorder.mid_x2, recorder.on_funding)
     session = BacktestSession(
-        trader, matcher, venue, recorder, trade_from_ns=trade_from_ns, on_progress=on_progress, on_command=on_command
+        trader, matcher, venue, recorder, trade_from_ns=plan.trade_from_ns, on_progress=on_progress, on_command=on_command
     )
     started = time.process_time()
-    feeds: list[Any] = [until(source.events(None, options.begin_ns), end_ns) for source in sources]
-    session.run(feeds)
+    session.run([_events(source, options) for source in sources])
     seconds = time.process_time() - started
     matcher.close()
     return Run(
         options,
-        latency,
+        plan.latency,
         sources,
-        markets,
-        calibrations,
+        plan.markets,
+        plan.calibrations,
         recorder,
         trader,
         venue,
         session.halt,
         session.events,
         seconds,
-        converted - began,
-        funding,
+        plan.convert_seconds,
+        plan.funding,
+    )
+
+
+def _run_fast(
+    plan: _Plan,
+    columns: MarketColumns,
+    networks: Callable[[Sequence[str]], Networks] | None,
+    on_progress: Callable[[int], None],
+    matcher_type: type[Matcher],
+) -> Run:
+    from mmd.backtest.fast.session import run_fast
+    from mmd.backtest.fast.settings import Setup
+
+    if len(plan.sources) != 1:
+        names = ", ".join(source.symbol for source in plan.sources)
+        raise BacktestError(f"the fast speed trades one symbol at a time, and the data has {names}: choose one with --symbols")
+    source, options = plan.sources[0], plan.options
+    setup = Setup(
+        plan.config,
+        source.instrument,
+        plan.trade_from_ns,
+        plan.sample_ns,
+        plan.round_trip_ns,
+        options.maker_fee,
+        tuple(plan.funding),
+        options.logging,
+    )
+    matcher = plan.matcher(matcher_type)
+    try:
+        found = run_fast(setup, columns.passes[source.symbol], matcher, on_progress)
+    finally:
+        matcher.close()
+    recorder = Recorder({source.symbol: source.instrument}, plan.sample_ns)
+    recorder.tracks[source.symbol] = found.track
+    recorder.begin_ns, recorder.end_ns = found.begin_ns, found.end_ns
+    return Run(
+        options,
+        plan.latency,
+        plan.sources,
+        plan.markets,
+        plan.calibrations,
+        recorder,
+        Decider(plan.config, None),
+        OrderCounts(found.placed, found.sent, found.refused),
+        found.halt,
+        found.events,
+        found.seconds,
+        columns.use.seconds,
+        plan.funding,
+        columns.use,
+        found.log,
     )
 
 
@@ -226,7 +363,8 @@ def _events(source: MarketSource, options: Options, repairs: dict[str, int] | No
     return until(source.events(repairs, options.begin_ns), options.end_ns or 1 << 62)
 
 
-def _calibrated(source: MarketSource, options: Options, until_ns: int, begin_ns: int, horizon_seconds: float) -> Calibration:
+def calibrated(source: MarketSource, options: Options, until_ns: int, begin_ns: int, horizon_seconds: float) -> Calibration:
+    """Of one source, with modelled trades where the options ask for them."""
     events: Iterable[Any] = until(source.events(None, options.begin_ns), until_ns)
     if options.modelled(source):
         events = with_trades(events, modelled_trades(_events(source, options), source.symbol, options.fill_model))

@@ -23,8 +23,8 @@ from mmd.types.orders import ClockSync, OrderChannelStatus
 TIMER_NS = 100_000_000
 GOODBYE_NS = 10_000_000_000
 """Time that is left for the last cancels."""
-_PROGRESS_EVERY = 4_096
-_LONG_SILENCE_NS = 60_000_000_000
+PROGRESS_EVERY = 4_096
+LONG_SILENCE_NS = 60_000_000_000
 
 
 class BacktestSession:
@@ -68,8 +68,8 @@ class BacktestSession:
             last_ns = receive_ns
             before = self.events
             self.events += len(batch)
-            if before // _PROGRESS_EVERY != self.events // _PROGRESS_EVERY:
-                self._on_progress(_PROGRESS_EVERY)
+            if before // PROGRESS_EVERY != self.events // PROGRESS_EVERY:
+                self._on_progress(PROGRESS_EVERY)
                 self._venue.forget_finished()
         self._recorder.finish(last_ns)
         self._deliver(Shutdown(last_ns, "the data has ended"))
@@ -92,9 +92,9 @@ class BacktestSession:
 
     def _advance(self, until_ns: int) -> None:
         while self._next_timer_ns <= until_ns:
-            if until_ns - self._next_timer_ns > _LONG_SILENCE_NS:
+            if until_ns - self._next_timer_ns > LONG_SILENCE_NS:
                 # A night: a timer now and then is enough to notice that the data is stale.
-                step_ns = _LONG_SILENCE_NS // 10
+                step_ns = LONG_SILENCE_NS // 10
             else:
                 step_ns = TIMER_NS
             timer_ns = self._next_timer_ns

@@ -30,6 +30,11 @@ def print_summary(report: dict[str, Any], console: Console | None = None) -> Non
     if report["halt"]:
         out.print(f"HALTED at {report['halt']['time']}: {report['halt']['reason']}")
     rate = report["events"] / report["cpu_seconds"] if report["cpu_seconds"] else 0.0
+    if report["cache"] is not None:
+        cache = report["cache"]
+        broken = f", {cache['corrupt']} damaged files of it made anew" if cache["corrupt"] else ""
+        found = f"{cache['found']} parts of the market's work found in the cache"
+        out.print(f"fast: {found}, {cache['seconds']:.1f} s of CPU for the others{broken}")
     out.print(f"{report['events']} events in {report['cpu_seconds']:.1f} s of CPU ({rate:,.0f} a second)")
 
 

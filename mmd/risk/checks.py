@@ -155,7 +155,7 @@ def standing_fault(view: RiskView, bounds: Bounds, buying: bool, price_ticks: in
     """The checks after the order rate, in their order."""
     if view.open_orders >= bounds.max_open_orders:
         return OPEN_ORDERS
-    fault = _age_fault(view, bounds)
+    fault = age_fault(view, bounds)
     if fault:
         return fault
     if buying:
@@ -163,7 +163,7 @@ def standing_fault(view: RiskView, bounds: Bounds, buying: bool, price_ticks: in
     return SELF_TRADE if view.own_best_bid_ticks >= price_ticks else 0
 
 
-def _age_fault(view: RiskView, bounds: Bounds) -> int:
+def age_fault(view: RiskView, bounds: Bounds) -> int:
     """Data age and feed lag; what is not known is too old."""
     if view.data_age_ns is None or not view.data_age_ns <= bounds.max_data_age_ns:
         return DATA_AGE
@@ -275,7 +275,7 @@ class PreTradeChecks:
 
     def _freshness(self, view: RiskView) -> DenialReason | None:
         """Data age and feed lag; what is not known is too old."""
-        return REASONS[_age_fault(view, self._bounds)]
+        return REASONS[age_fault(view, self._bounds)]
 
 
 def _worst_case(position_atoms: int, buy_atoms: int, sell_atoms: int) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from mmd.backtest.conversion import convert
 from mmd.backtest.funding import FundingPoint
@@ -12,11 +15,13 @@ from mmd.backtest.matching import Matcher, OrderLatency, QueueModel
 from mmd.backtest.recorder import Recorder
 from mmd.backtest.session import BacktestSession
 from mmd.backtest.venue import BacktestVenue
+from mmd.learning.sources import simulated_events
+from mmd.market.book import OrderBook
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
-from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, Side
+from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, Side, TouchUpdate
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -97,3 +102,31 @@ class Session:
     @property
     def fills(self) -> list[Any]:
         return self.recorder.tracks["COINUSD"].fills
+
+
+def write_simulated(folder: Path, seconds: float, seed: int = 11) -> Path:
+    """The simulated market of BTCUSDT as a book and a trades file; the book's path."""
+    tick = 0.01
+    book = OrderBook("BTCUSDT")
+    books: list[dict[str, Any]] = []
+    trades: list[dict[str, Any]] = []
+    for event in simulated_events(seed, seconds, "BTCUSDT"):
+        if isinstance(event, MarketTrade):
+            trades.append({"ts_ns": event.receive_ns, "symbol": "BTCUSDT", "px": event.price_ticks * tick, "sz": event.lots * 1e-5,
+                           "side": event.aggressor.sign})  # fmt: skip
+            continue
+        if isinstance(event, TouchUpdate):
+            book.on_touch_update(event)
+        elif isinstance(event, DepthUpdate):
+            book.on_depth_update(event)
+        else:
+            book.on_depth_snapshot(event)
+        row: dict[str, Any] = {"ts_ns": event.receive_ns, "symbol": "BTCUSDT", "exch_ts_ns": event.receive_ns - 3 * MS}
+        for side, name in ((Side.BUY, "bid"), (Side.SELL, "ask")):
+            for level, (price, lots) in enumerate(book.levels(side, 5), 1):
+                row |= {f"{name}_px_{level}": price * tick, f"{name}_sz_{level}": lots * 1e-5}
+        books.append(row)
+    path = folder / "BTCUSDT-spot-20240101.book.parquet"
+    pl.DataFrame(books, infer_schema_length=None).write_parquet(path)
+    pl.DataFrame(trades).write_parquet(folder / "BTCUSDT-spot-20240101.trades.parquet")
+    return path

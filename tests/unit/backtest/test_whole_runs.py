@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -17,9 +16,7 @@ from mmd.backtest.latency import Latency
 from mmd.backtest.runner import Options, Run, run_backtest
 from mmd.inference.bundle import content_digest, load_bundle
 from mmd.learning.promotion import promoted
-from mmd.learning.sources import simulated_events
-from mmd.market.book import OrderBook
-from mmd.types.market import DepthUpdate, MarketTrade, Side, TouchUpdate
+from tests.unit.backtest.synthetic import write_simulated
 
 TICK = 0.01
 MS = 1_000_000
@@ -30,30 +27,7 @@ RAW = "usdm__btcusdt_20240718.gz"
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two minutes of the simulated market as a book and a trades file."""
-    folder = tmp_path_factory.mktemp("simulated")
-    book = OrderBook("BTCUSDT")
-    books: list[dict[str, Any]] = []
-    trades: list[dict[str, Any]] = []
-    for event in simulated_events(11, 120.0, "BTCUSDT"):
-        if isinstance(event, MarketTrade):
-            trades.append({"ts_ns": event.receive_ns, "symbol": "BTCUSDT", "px": event.price_ticks * TICK, "sz": event.lots * 1e-5,
-                           "side": event.aggressor.sign})  # fmt: skip
-            continue
-        if isinstance(event, TouchUpdate):
-            book.on_touch_update(event)
-        elif isinstance(event, DepthUpdate):
-            book.on_depth_update(event)
-        else:
-            book.on_depth_snapshot(event)
-        row: dict[str, Any] = {"ts_ns": event.receive_ns, "symbol": "BTCUSDT", "exch_ts_ns": event.receive_ns - 3 * MS}
-        for side, name in ((Side.BUY, "bid"), (Side.SELL, "ask")):
-            for level, (price, lots) in enumerate(book.levels(side, 5), 1):
-                row |= {f"{name}_px_{level}": price * TICK, f"{name}_sz_{level}": lots * 1e-5}
-        books.append(row)
-    path = folder / "BTCUSDT-spot-20240101.book.parquet"
-    pl.DataFrame(books, infer_schema_length=None).write_parquet(path)
-    pl.DataFrame(trades).write_parquet(folder / "BTCUSDT-spot-20240101.trades.parquet")
-    return path
+    return write_simulated(tmp_path_factory.mktemp("simulated"), 120.0)
 
 
 def check(run: Run) -> None:
