@@ -69,6 +69,14 @@ WorkOption = Annotated[
     Path | None, typer.Option("--work-dir", help="Checkpoint and learning curve (default: state/training/NAME of the bundle).")
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the work directory, if there is one.")]
+TakenFromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--taken-from",
+        metavar="BUNDLE",
+        help="cross-asset: train nothing, take this bundle's network, and fit its weight beside the networks of the one at --out.",
+    ),
+]
 
 
 @app.command()
@@ -88,6 +96,7 @@ def train(
     spread_quantile: QuantileOption = 0.5,
     work_dir: WorkOption = None,
     resume: ResumeOption = False,
+    taken_from: TakenFromOption = None,
 ) -> None:
     """Train a network on simulated or recorded markets and write it as a bundle: quantized graphs, golden vectors, card.
 
@@ -101,6 +110,7 @@ def train(
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
       mmd train quote --data sim:1-6,0.5 --out models/quote-v2 --resume
       mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v2
+      mmd train cross-asset --data ../shared/data --out models/quote-v3 --taken-from models/quote-v2
 
     \b
     Exit codes: 0 written, 1 could not be read, trained or built, 2 usage.
@@ -116,6 +126,7 @@ def train(
         cross_asset_summary,
         run_companion,
         run_cross_asset,
+        take_cross_asset,
     )
     from mmd.learning.companion_use import fit_companion_use
     from mmd.learning.cross_asset_rows import received_together
@@ -141,7 +152,11 @@ def train(
     elif network in ("cross-asset", "all"):
         _beside(
             "cross-asset",
-            lambda: run_cross_asset(dataset, out, work, epochs=min(epochs, CROSS_EPOCHS), seed=seed, resume=resume),
+            lambda: (
+                run_cross_asset(dataset, out, work, epochs=min(epochs, CROSS_EPOCHS), seed=seed, resume=resume)
+                if taken_from is None
+                else take_cross_asset(dataset, out, taken_from)
+            ),
             cross_asset_summary,
         )
 

@@ -80,6 +80,31 @@ def run_cross_asset(dataset: Dataset, out: Path, work_dir: Path, *, epochs: int,
     return attach_cross_asset(out, card, {**files, CURVE_FILE: (work_dir / CURVE_FILE).read_bytes()})
 
 
+def take_cross_asset(dataset: Dataset, out: Path, source: Path) -> Bundle:
+    """Puts the trained cross-asset network of one bundle into another, where its weight in E is fitted anew.
+
+    Raises `BundleError` where it has none, `ValueError` where the horizons differ or no series were received together.
+    """
+    from mmd.inference.bundle import attach_cross_asset, load_bundle
+    from mmd.inference.errors import BundleError
+    from mmd.learning.cross_asset_building import WINDOW_FILE, measured
+    from mmd.learning.cross_asset_training import CURVE_FILE
+    from mmd.learning.progress import RowBar
+    from mmd.market.feature_settings import FeatureSettings, served_schemas
+
+    served = served_schemas(FeatureSettings())
+    given, bundle = (load_bundle(folder, feature_schema_hash=served) for folder in (source, out))
+    card = given.card.cross_asset
+    if card is None:
+        raise BundleError(f"{source}: has no cross-asset network to take")
+    if card.horizon_seconds != bundle.card.horizon_seconds:
+        raise ValueError(f"{source} is about {card.horizon_seconds:g} s, {out} about {bundle.card.horizon_seconds:g} s")
+    with RowBar("cross-asset network") as stages:
+        fitted = measured(card, given.cross_asset_files, dataset, bundle, on_stage=stages.on_stage)
+    beside = {name: (source / name).read_bytes() for name in (WINDOW_FILE, CURVE_FILE) if name in given.card.files}
+    return attach_cross_asset(out, fitted, {**given.cross_asset_files, **beside})
+
+
 def cross_asset_summary(bundle: Bundle) -> str:
     """The network and E with it against what could be had without, by series."""
     cross = bundle.card.cross_asset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -85,28 +85,49 @@ def build_cross_asset(
     )
     files = {FILES[form]: graph for form, graph in graphs.items()}
     files |= golden_files(inputs, {form.value: answer for form, answer in answers.items()})
+    complete = measured(card, files, dataset, bundle, runtime=used, on_stage=on_stage)
+    return complete, {**files, WINDOW_FILE: export_cross_window(weights, WINDOW_STEPS)}
+
+
+def measured(
+    card: CrossAssetCard,
+    files: Mapping[str, bytes],
+    dataset: Dataset,
+    bundle: Bundle,
+    *,
+    runtime: Runtime | None = None,
+    on_stage: Callable[[str], None] = lambda text: None,
+) -> CrossAssetCard:
+    """The card of graphs that there are, with the weight in E and the measures that they have beside the bundle's other networks.
+
+    Raises `BundleError` where quantization costs too much, `ValueError` where no test part has references.
+    """
+    used = runtime or load_runtime(LITERT)
+    test = cross_parts(dataset, TEST, MOST_ROWS)
+    if not test:
+        raise ValueError("no two series of the test part were received together: nothing could be measured")
     on_stage("fitting its weight on the validation part")
-    predictors = {form: CrossAssetPredictor(_only(card, variant), files, used) for form, variant in variants.items()}
+    predictors = {variant.name: CrossAssetPredictor(_only(card, variant), files, used) for variant in card.variants}
+    int8, float32 = predictors[Form.INT8.value], predictors[Form.FLOAT32.value]
     own = OwnNetworks.of(bundle, used)
-    fit = fit_weights(_serve(cross_parts(dataset, VALIDATION, MOST_ROWS), predictors[Form.INT8], own))
+    fit = fit_weights(_serve(cross_parts(dataset, VALIDATION, MOST_ROWS), int8, own))
     on_stage("measuring on the test part")
-    found = _serve(test, predictors[Form.INT8], own)
-    loss = _quantization_loss(test, predictors[Form.INT8], predictors[Form.FLOAT32])
+    found = _serve(test, int8, own)
+    loss = _quantization_loss(test, int8, float32)
     if not loss["int8.mean_difference"] <= MAX_MEAN_LOSS:
         raise BundleError(
             f"cross-asset int8 lies {loss['int8.mean_difference']:.3g} sigma from float32 in the mean, its bound is "
             f"{MAX_MEAN_LOSS:g}: not built"
         )
-    metrics = cross_metrics(found, fit_ridge(cross_parts(dataset, TRAIN, MOST_ROWS)), fit)
-    complete = msgspec.structs.replace(
+    return msgspec.structs.replace(
         card,
         base_scale=fit.base_scale,
         weight=fit.weight,
         max_shift=fit.max_shift,
-        metrics=metrics,
+        metrics=cross_metrics(found, fit_ridge(cross_parts(dataset, TRAIN, MOST_ROWS)), fit),
         quantization_loss=loss,
+        data_manifest={"sha256": dataset.sha256, **dataset.described},
     )
-    return complete, {**files, WINDOW_FILE: export_cross_window(weights, WINDOW_STEPS)}
 
 
 def _only(card: CrossAssetCard, variant: CrossAssetVariant) -> CrossAssetCard:
