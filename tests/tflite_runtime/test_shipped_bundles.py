@@ -12,6 +12,7 @@ from mmd.inference.bundle import load_bundle
 from mmd.inference.golden import deviation, replay
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import LITERT, load_runtime
+from mmd.inference.verification import serves, verify
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SHIPPED = "quote-v2"
@@ -45,6 +46,16 @@ def test_it_serves(folder: Path) -> None:
     restarted = QuotePredictor(bundle, hold_views=False)
     restarted.warm(window)
     assert restarted.price_change == predictor.price_change
+
+
+def test_each_of_its_networks_has_a_form_that_serves(folder: Path) -> None:
+    bundle = load_bundle(folder, feature_schema_hash=None)
+    verdicts = verify(bundle, (load_runtime(),))
+    there = (
+        {"quote"} | ({"companion"} if bundle.card.companion else set()) | ({"cross-asset"} if bundle.card.cross_asset else set())
+    )
+    assert {verdict.network for verdict in verdicts} == there
+    assert serves(verdicts), [verdict for verdict in verdicts if verdict.problem]
 
 
 def test_quantization_costs_no_more_than_the_card_allows(folder: Path) -> None:

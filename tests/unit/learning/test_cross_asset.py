@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from mmd.inference.bundle import Bundle, attach_cross_asset, load_bundle
+from mmd.inference.bundle import Bundle, attach_cross_asset, load_bundle, write_card
 from mmd.inference.cross_asset import MOVE, STATES, CrossAssetCard, CrossAssetPredictor
 from mmd.inference.errors import BundleError
 from mmd.inference.runtime import LITERT, load_runtime
 from mmd.learning.batches import WalkSizes
 from mmd.learning.checkpoint import CheckpointError
+from mmd.learning.companion_command import take_cross_asset
 from mmd.learning.cross_asset_building import WINDOW_FILE, build_cross_asset
 from mmd.learning.cross_asset_network import CrossNetwork, CrossSizes, CrossWeights
 from mmd.learning.cross_asset_rows import FRESHNESS, SLOTS, cross_rows
@@ -188,6 +189,21 @@ def test_attached_to_a_bundle_it_is_verified_with_it(built: Built, tmp_path: Pat
     (folder / "cross_asset_int8.tflite").write_bytes(b"poisoned")
     with pytest.raises(BundleError, match=r"cross_asset_int8\.tflite: SHA-256"):
         load_bundle(folder, feature_schema_hash=served_schemas(FeatureSettings()))
+
+
+def test_taken_into_another_bundle_its_weight_is_fitted_there(built: Built, dataset: Dataset, tmp_path: Path) -> None:
+    source, target = (Path(shutil.copytree(SHIPPED, tmp_path / name)) for name in ("source", "target"))
+    attach_cross_asset(source, *built)
+    card = load_bundle(target, feature_schema_hash=None).card
+    wrong = msgspec.structs.replace(card, fair_weights=dict.fromkeys(card.fair_weights, 0.0))
+    write_card(target, wrong)
+    taken = take_cross_asset(dataset, target, source).card.cross_asset
+    assert taken is not None
+    assert taken.variants == built[0].variants
+    assert taken.weight == pytest.approx(built[0].weight, rel=0.3), "nothing else tells of the moves"
+    assert all(measures["fair_without.ic"] == 0.0 for measures in taken.metrics.values())
+    with pytest.raises(BundleError, match="no cross-asset network"):
+        take_cross_asset(dataset, source, Path(shutil.copytree(SHIPPED, tmp_path / "without")))
 
 
 def test_a_graph_that_does_not_answer_as_recorded_does_not_serve(built: Built) -> None:
