@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: audit drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean
+.PHONY: audit drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,8 +72,11 @@ bench-docs: setup ## measure, and write evidence and the table in docs/explanati
 	@evidence=docs/evidence/bench-$$(date -I).json; $(BIN)/mmd bench --write $$evidence && \
 	$(BIN)/python -m mmd.benchmark.table docs/explanation/performance.md $$evidence
 
-results: setup-dev ## every strategy on every real data set: docs/results.md (runs that are there already are kept; takes long)
-	@$(BIN)/python -m mmd.backtest.results_table $${MMD_DATA_DIR:-../shared/data} docs/evidence/results.json docs/results.md
+results: setup-dev ## every strategy on every real market: docs/results.md (resumable; runs that are kept are not made again)
+	@$(BIN)/mmd evidence results $(ARGS)
+
+evidence: setup-dev ## tune every strategy and ablate every head anew, then the results (takes hours; resumable)
+	@$(BIN)/mmd evidence tune $(ARGS) && $(BIN)/mmd evidence ablate && $(BIN)/mmd evidence results
 
 docs: setup ## write the tables that are generated from the code
 	@$(BIN)/python -m mmd.daemon.reference docs/reference

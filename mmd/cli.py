@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmd.backtest.command import backtest_app
+from mmd.backtest.evidence.command import evidence_app
 from mmd.backtest.sweep.command import sweep
 from mmd.benchmark.command import bench
 from mmd.daemon.doctor_command import doctor
@@ -286,6 +287,7 @@ def challenge_networks(
 app.add_typer(mock_app, name="mock")
 app.add_typer(backtest_app, name="backtest")
 app.command("sweep")(sweep)
+app.add_typer(evidence_app, name="evidence")
 app.command()(doctor)
 app.command()(guard)
 app.command()(record)

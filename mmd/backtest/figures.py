@@ -30,6 +30,7 @@ PERIOD_SECONDS = 1.0
 MOST_PERIODS = 20_000
 BLOCKS = 40
 LEAST_BLOCK_SECONDS = 10.0
+BLOCK_COLUMNS = ("pnl", "volume", "markout_sum", "markouts")
 LIMIT_SHARE = 0.95
 """A position of so much of its limit counts as at the limit."""
 NS = 1_000_000_000
@@ -66,6 +67,7 @@ def figures(recorder: Recorder, orders_placed: int, terms: Terms) -> dict[str, A
         "volume": volume,
         "pnl_per_volume_bps": _ratio(together.total, volume, 1e4),
         "pnl_per_volume_bps_interval": asdict(_volume_interval(times, equity, fills, terms.seed)),
+        "blocks": block_sums(times, equity, [(each, MidPath(track)) for each, track in zip(fills, tracks, strict=True)]),
         "turnover": _ratio(volume, terms.capital),
         "fill_ratio": _ratio(_orders_filled(tracks), orders_placed),
         "orders_placed": orders_placed,
@@ -164,6 +166,23 @@ def _blocks(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.zeros(0, np.int64)
     length = round(max(LEAST_BLOCK_SECONDS, (times[-1] - times[0]) / NS / BLOCKS) * NS)
     return np.arange(times[0], times[-1] + length, length)
+
+
+def block_sums(times: npt.NDArray[np.int64], equity: Floats, parts: list[tuple[FillColumns, MidPath]]) -> dict[str, list[float]]:
+    """Of each block: PnL, volume, and of the fills' 1 s markouts in bps the sum and how many; for comparing runs block by block."""
+    edges = _blocks(times)
+    if len(edges) < 2:
+        return {"pnl": [], "volume": [], "markout_sum": [], "markouts": []}
+    place = np.minimum(np.searchsorted(times, edges, side="right"), len(times)) - 1
+    volume, sums, counts = (np.zeros(len(edges) - 1) for _ in range(3))
+    for fills, path in parts:
+        values = markouts(fills, path, 1.0)
+        known = ~np.isnan(values)
+        volume += np.histogram(fills.times, bins=edges, weights=fills.notional)[0]
+        sums += np.histogram(fills.times[known], bins=edges, weights=values[known])[0]
+        counts += np.histogram(fills.times[known], bins=edges)[0]
+    pnl = np.diff(equity[np.maximum(place, 0)])
+    return {name: column.tolist() for name, column in zip(BLOCK_COLUMNS, (pnl, volume, sums, counts), strict=True)}
 
 
 def _volume_interval(times: npt.NDArray[np.int64], equity: Floats, fills: list[FillColumns], seed: int) -> Interval:

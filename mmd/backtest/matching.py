@@ -77,6 +77,8 @@ class OrderView:
     asked_lots: int
     """What was asked for when it was placed, or last reduced."""
     exchange_ns: int
+    busy: bool
+    """Whether a request is under way: until its answer, what was asked for is not what the exchange has."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ class Matcher:
         seen = _OrderLayout.from_address(address)
         status = MatchStatus(seen.status)
         done = status is MatchStatus.FILLED
-        return OrderView(status, 0 if done else ceil(seen.leaves_qty), ceil(seen.qty), seen.exch_timestamp)
+        return OrderView(
+            status, 0 if done else ceil(seen.leaves_qty), ceil(seen.qty), seen.exch_timestamp, seen.req != MatchStatus.NONE
+        )
 
     def forget_finished(self, market: int) -> None:
         """Drop orders that are no longer open from our end's list."""

@@ -88,6 +88,25 @@ def block_bootstrap(
     return Interval(float(low), float(high), blocks)
 
 
+def paired_bootstrap(
+    first: tuple[Floats, Floats], second: tuple[Floats, Floats], seed: int, draws: int = DRAWS, confidence: float = CONFIDENCE
+) -> tuple[float | None, Interval]:
+    """First ratio minus second, and its interval: each pair is (numerators, denominators) of the same blocks, drawn together.
+
+    What both runs met in a block cancels so. None where either has nothing in its denominators.
+    """
+    blocks = len(first[0])
+    sums = [np.sum(column) for column in (*first, *second)]
+    if blocks < 2 or not sums[1] or not sums[3]:
+        return None, Interval(None, None, blocks)
+    chosen = np.random.default_rng(seed).integers(0, blocks, size=(draws, blocks))
+    drawn = [column[chosen].sum(axis=1) for column in (*first, *second)]
+    told = (drawn[1] != 0) & (drawn[3] != 0)
+    differences = drawn[0][told] / drawn[1][told] - drawn[2][told] / drawn[3][told]
+    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(sums[0] / sums[1] - sums[2] / sums[3]), Interval(float(low), float(high), blocks)
+
+
 def block_bootstrap_of(
     series: Floats, block: int, statistic: Callable[[Floats], float | None], seed: int, draws: int = 500
 ) -> Interval:

@@ -265,7 +265,7 @@ class BacktestVenue:
                 self._acknowledge(order, view, now_ns, events)
             if order.number not in self._open:
                 continue
-            if order.amending is not None and view.asked_lots == order.amend_to:
+            if order.amending is not None and not view.busy and view.asked_lots == order.amend_to:
                 self._amended(order, view, now_ns, events)
             elif order.acknowledged:
                 self._take_fills(order, view, now_ns, events)

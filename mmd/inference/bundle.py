@@ -170,6 +170,11 @@ def content_digest(card: Card) -> str:
     ).hexdigest()
 
 
+def networks_digest(bundle: Bundle) -> str:
+    """SHA-256 of the networks' files alone: stays the same when weights, stage or evidence in the card change."""
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(bundle.card.files.items())).encode()).hexdigest()
+
+
 def weighed(bundle: Bundle, weights: HeadWeights) -> Bundle:
     """The same with other weights of its heads; on disk nothing changes."""
     return msgspec.structs.replace(bundle, card=msgspec.structs.replace(bundle.card, head_weights=weights))

@@ -154,6 +154,30 @@ def promote(
     typer.echo(f"{folder}: {bundle.card.stage} → {card.stage}")
 
 
+@models.command("weigh")
+def weigh(
+    folder: FolderArgument,
+    evidence: Annotated[Path, typer.Option("--evidence", help="Report of `mmd evidence ablate` about these networks.")],
+) -> None:
+    """Give each head the weight that its ablation leaves it, and note in the card what that rests on. The stage begins anew.
+
+    \b
+    Example:
+      mmd models weigh models/quote-v2 --evidence docs/evidence/ablation.json
+    """
+    from mmd.inference.bundle import write_card
+    from mmd.learning.head_evidence import HeadEvidenceError, weighed_card
+
+    bundle = _load(folder)
+    try:
+        card = weighed_card(bundle, evidence)
+        write_card(folder, card)
+    except (HeadEvidenceError, OSError) as error:
+        _fail(str(error))
+    weights = card.head_weights
+    typer.echo(f"{folder}: " + ", ".join(f"{name} {getattr(weights, name):g}" for name in weights.__struct_fields__))
+
+
 def _row(folder: Path) -> dict[str, Any]:
     from mmd.inference.bundle import load_bundle
     from mmd.inference.errors import BundleError

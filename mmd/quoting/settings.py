@@ -53,6 +53,9 @@ class QuotingSettings(BaseModel):
     arrival_rate: float = Field(
         2.0, gt=0, le=1e6, allow_inf_nan=False, description="A of GLFT: orders that reach the mid in one skew horizon."
     )
+    network_half_spread_factor: float = Field(
+        1.0, gt=0, le=100, allow_inf_nan=False, description="Multiplies the half-spread that the network asks for."
+    )
     fallback_widening: float = Field(
         1.5, ge=1, le=100, allow_inf_nan=False, description="The fallback's half-spread is wider by this factor."
     )

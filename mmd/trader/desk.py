@@ -17,6 +17,7 @@ from mmd.quoting.glft import GlftQuoter
 from mmd.quoting.neural import NeuralQuoter
 from mmd.quoting.prediction import QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, RawQuote, clamp
+from mmd.quoting.settings import QuotingSettings
 from mmd.risk.feed_lag import FeedLag
 from mmd.risk.limits import limit_atoms
 from mmd.trader.beside import CompanionSeat, Seat
@@ -109,7 +110,7 @@ class SymbolDesk:
         self._fixed = FixedSpreadQuoter(settings, instrument)
         self._fallback = AvellanedaStoikovQuoter(settings, instrument)
         self._glft = GlftQuoter(settings, instrument)
-        self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle))
+        self._neural = None if bundle is None else NeuralQuoter(settings, instrument, quote_model(bundle, settings))
         self.watch = (
             None
             if bundle is None or predictor is None or self._neural is None
@@ -134,7 +135,7 @@ class SymbolDesk:
         """Quote with other networks from the next step on. What the gate counted and the book knows stays."""
         gate = PredictionGate(bundle.card, self._gate_settings)
         self.perception.use(predictor, gate, self._seats(bundle, predictor, self._stages, self._board))
-        self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle))
+        self._neural = NeuralQuoter(self._settings, self.instrument, quote_model(bundle, self._settings))
         self.watch = HeadWatch(bundle, self._neural, self.perception.prediction)
         self._horizon_seconds = bundle.card.horizon_seconds
         self._variance = -1.0
@@ -166,7 +167,7 @@ class SymbolDesk:
         for seat in seats:
             seat.warm(rows)
         self.challenger = Challenger(
-            self.instrument, bundle, predictor, quote_model(bundle), self._settings, self._gate_settings, seats
+            self.instrument, bundle, predictor, quote_model(bundle, self._settings), self._settings, self._gate_settings, seats
         )
 
     # ---- market data
@@ -355,17 +356,18 @@ class SymbolDesk:
         return self.ledger.realised_atoms + unrealised - self.ledger.fees_quote_atoms + self.ledger.funding_atoms
 
 
-def quote_model(bundle: Bundle) -> QuoteModel:
+def quote_model(bundle: Bundle, settings: QuotingSettings) -> QuoteModel:
     """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
     card, heads, cross = bundle.card, bundle.card.head_weights, bundle.card.cross_asset
     use = CompanionUse() if card.companion is None else card.companion.use
     centre = math.sqrt(card.spread_min * card.spread_max)
+    factor = card.spread_multiplier * settings.network_half_spread_factor
     return QuoteModel(
         microprice_weight=card.fair_weights.get("microprice", 0.0),
         price_head_weight=card.fair_weights.get("price_head", 0.0) * heads.price,
         # The spread head moves the half-spread on a log scale around the middle; at weight 0 it stays there.
-        spread_min=centre * (card.spread_min / centre) ** heads.spread * card.spread_multiplier,
-        spread_max=centre * (card.spread_max / centre) ** heads.spread * card.spread_multiplier,
+        spread_min=centre * (card.spread_min / centre) ** heads.spread * factor,
+        spread_max=centre * (card.spread_max / centre) ** heads.spread * factor,
         pull_threshold=card.pull_threshold,
         max_shift=card.max_shift,
         max_target=card.max_target * heads.position,

@@ -27,6 +27,8 @@ class Window(msgspec.Struct, frozen=True):
 
     begin: str = ""
     end: str = ""
+    calibration_share: float | None = None
+    """First share of it, in which nobody trades; None: the plan's."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,12 @@ def run_sweep(
 def tasks(plan: Plan, point: dict[str, Choice]) -> tuple[Experiment, ...]:
     """One run a window."""
     there = applied(plan.base, point)
-    return tuple(msgspec.structs.replace(there, begin=window.begin, end=window.end) for window in plan.windows)
+    return tuple(_within(there, window) for window in plan.windows)
+
+
+def _within(experiment: Experiment, window: Window) -> Experiment:
+    share = experiment.calibration_share if window.calibration_share is None else window.calibration_share
+    return msgspec.structs.replace(experiment, begin=window.begin, end=window.end, calibration_share=share)
 
 
 def read_trials(folder: Path) -> list[Trial]:

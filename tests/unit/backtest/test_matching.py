@@ -105,6 +105,20 @@ def test_fewer_lots_keep_the_place_in_the_queue() -> None:
     assert seen[1:] == [(2.002, 1, MatchStatus.PARTIALLY_FILLED), (3.002, 0, MatchStatus.FILLED)]
 
 
+def test_a_request_is_under_way_until_its_answer_though_what_was_asked_for_is_shown_at_once() -> None:
+    matcher = placed(6)
+    matcher.advance(START + 600_000_000)
+    matcher.advance(START + 600_000_000)
+    matcher.reduce(0, 1, 99, 3)
+    before = matcher.order(0, 1)
+    assert (before.asked_lots, before.busy) == (3, True)
+    with pytest.raises(BacktestError, match="refuses to cancel"):
+        matcher.cancel(0, 1)
+    assert matcher.advance(START + SECOND)
+    assert (matcher.order(0, 1).asked_lots, matcher.order(0, 1).busy) == (3, False)
+    matcher.cancel(0, 1)
+
+
 @pytest.mark.parametrize(("model", "remaining"), [("risk-averse", 5), ("probability", 4)])
 def test_cancels_at_a_level_shorten_the_queue_as_the_model_says(model: QueueModel, remaining: int) -> None:
     # 25 ahead, 5 come behind, 4 go. Risk-averse: all from behind, 25 stay. Probability: a share of (25/30)³ = 0.579 from ahead,

@@ -19,6 +19,7 @@ from mmd.learning.sessions import record_sessions
 from mmd.learning.sources import EventSource, simulated_sources
 from mmd.quoting.neural import expected_move
 from mmd.quoting.quote import QuoteContext
+from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
 from mmd.trader.desk import quote_model
 from mmd.trader.references import CrossAssetSeat, ReferenceBoard
@@ -129,7 +130,7 @@ def test_one_symbol_alone_has_no_cross_asset_network(sources: list[EventSource])
 def test_its_part_of_the_expected_move_is_its_own() -> None:
     bundle, _ = networks(())
     model = msgspec.structs.replace(
-        quote_model(bundle), cross_asset_weight=0.5, cross_base_scale=0.8, cross_max_shift=3.0, max_shift=3.0
+        quote_model(bundle, QuotingSettings()), cross_asset_weight=0.5, cross_base_scale=0.8, cross_max_shift=3.0, max_shift=3.0
     )
     context = QuoteContext(bid_ticks=100, bid_lots=3, ask_ticks=102, ask_lots=1, sigma_ticks=2.0)
     without = expected_move(context, model, 0.4, 0.1, None)
