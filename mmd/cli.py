@@ -14,6 +14,7 @@ from mmd.backtest.sweep.command import sweep
 from mmd.benchmark.command import bench
 from mmd.daemon.doctor_command import doctor
 from mmd.daemon.guard_command import guard
+from mmd.daemon.ledger_command import ledger_app
 from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
 from mmd.data.command import import_command
@@ -286,6 +287,7 @@ def challenge_networks(
 
 app.add_typer(mock_app, name="mock")
 app.add_typer(backtest_app, name="backtest")
+app.add_typer(ledger_app, name="ledger")
 app.command("sweep")(sweep)
 app.add_typer(evidence_app, name="evidence")
 app.command()(doctor)

@@ -20,8 +20,8 @@ def session_name(started_ns: int) -> str:
     return base36(started_ns // 1_000_000)
 
 
-def trader_config(settings: Settings, started_ns: int) -> TraderConfig:
-    """What of the settings is the core's business."""
+def trader_config(settings: Settings, started_ns: int, trades_from: Mapping[str, int] | None = None) -> TraderConfig:
+    """What of the settings is the core's business; `trades_from` is the newest trade that the ledger holds, by symbol."""
     return TraderConfig(
         mode=settings.mode,
         session=session_name(started_ns),
@@ -31,6 +31,7 @@ def trader_config(settings: Settings, started_ns: int) -> TraderConfig:
         risk=settings.risk,
         reconciliation=settings.reconciliation,
         gate=settings.networks.gate,
+        trades_from=dict(trades_from or {}),
         session_gap_seconds=settings.networks.session_gap_seconds,
         reference_symbols=settings.reference_symbols,
         cross_asset_symbols=settings.networks.cross_asset_symbols,

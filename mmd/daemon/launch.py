@@ -25,12 +25,14 @@ from mmd.daemon.state_lock import StateLockError
 from mmd.daemon.view import LiveView, summary_table
 from mmd.exchanges.adapter import AdapterError, CredentialsError
 from mmd.inference.errors import BundleError, RuntimeUnavailable
+from mmd.ledger.store import LedgerError
 from mmd.mock.replay import Recording, RecordingError
 from mmd.recording.instruments import InstrumentsFileError
 
 CANNOT_START = (
     StateLockError,
     CheckpointError,
+    LedgerError,
     AdapterError,
     ControlError,
     BundleError,

@@ -30,6 +30,7 @@ from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
 from mmd.inference.calibration import QUANTILES
 from mmd.journal.writer import JournalWriter
+from mmd.ledger.writer import LedgerWriter
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
 
@@ -168,6 +169,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     signals: SignalFeed
     recording: MarketRecording | None = None
     journal: JournalWriter | None = None
+    ledger: LedgerWriter | None = None
 
 
 class DaemonCollector(Collector):
@@ -191,7 +193,7 @@ class DaemonCollector(Collector):
             _feed(families, watched)
         _latencies(families, self._sources)
         _adapter(families, self._sources.counters)
-        for name, value, labels in record_samples(self._sources.recording, self._sources.journal):
+        for name, value, labels in record_samples(self._sources.recording, self._sources.journal, self._sources.ledger):
             _put(families, name, value, *labels)
         _process(families, self._sources)
         return families.values()

@@ -32,6 +32,7 @@ from mmd.daemon.network_switch import NetworkSwitch, SwapRefused
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.rescue import clear_market
 from mmd.daemon.session_journal import SessionJournal
+from mmd.daemon.session_ledger import SessionLedger
 from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
@@ -95,8 +96,9 @@ class Daemon:
         self._halt_file = HaltFile(settings.state_dir)
         self._checkpoint = CheckpointFile(settings.state_dir, settings.account)
         self._started_ns = time.time_ns()
-        self._config = trader_config(settings, self._started_ns)
-        self._journal = SessionJournal(settings, self._config, self._started_ns)
+        self._ledger = SessionLedger(settings)
+        self._config = trader_config(settings, self._started_ns, self._ledger.last_trade_ids())
+        self._journal = SessionJournal(settings, self._config, self._started_ns, self._ledger)
         self._stages = self._journal.stages
         self._loop_lag = LatencyHistogram()
         self._collection = CollectionSchedule(settings.process.collect_interval_seconds)
@@ -147,7 +149,7 @@ class Daemon:
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self._journal.begin(self.adapter, checkpoint, halt, bundle, predictors)
         self.dispatcher = Dispatcher(
-            core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns, self._journal.writer
+            core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns, self._journal.of_dispatcher
         )
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
         self._networks = NetworkSwitch(
@@ -175,6 +177,7 @@ class Daemon:
             signals,
             self._recording,
             self._journal.writer,
+            self._ledger.writer,
         )
         await self._start_challenger()
         self._first_report = self.dispatcher.report()

@@ -15,6 +15,7 @@ import msgspec
 from mmd import __version__
 from mmd.daemon.bundles import plain_predictor
 from mmd.daemon.latency import RISK, StageClock
+from mmd.daemon.session_ledger import LedgerFeed, SessionLedger
 from mmd.daemon.settings import Settings
 from mmd.exchanges.adapter import ExchangeAdapter, WritesRequests
 from mmd.inference.bundle import Bundle
@@ -62,14 +63,17 @@ class JournaledStages(StageClock):
 
 
 class SessionJournal:
-    """What a session needs of its journal, whether one is kept or not."""
+    """What a session needs of its journal, whether one is kept or not; it feeds the ledger too."""
 
-    def __init__(self, settings: Settings, config: TraderConfig, started_ns: int) -> None:
+    def __init__(self, settings: Settings, config: TraderConfig, started_ns: int, ledger: SessionLedger) -> None:
         self._settings = settings
+        self._ledger = ledger
         self._config = config
         self._started_ns = started_ns
         kept = settings.journal.enabled
         self.writer = writer = JournalWriter(journal_root(settings), config.session, settings.journal) if kept else None
+        self.of_dispatcher: JournalWriter | LedgerFeed | None = None
+        """What takes events and commands."""
         self.stages = StageClock() if writer is None else JournaledStages(writer)
 
     def make_predictor(self, bundle: Bundle, runtime: Runtime, symbol: str) -> QuotePredictor:
@@ -89,8 +93,12 @@ class SessionJournal:
     ) -> None:
         """Once the core was made, before it hears of anything. Raises `OSError`."""
         writer = self.writer
+        booking = self._ledger.begin(adapter.instruments, self._config.session)
         if writer is None:
+            self.of_dispatcher = None if booking is None else LedgerFeed(booking)
             return
+        writer.listener = booking
+        self.of_dispatcher = writer
         writer.begin(
             session_begin(self._settings, self._config, self._started_ns, adapter.instruments, checkpoint, halt, bundle, predictors)
         )
@@ -101,6 +109,7 @@ class SessionJournal:
         """Last of all, when nothing is left that could append; the disk may take its time."""
         if self.writer is not None:
             await asyncio.to_thread(self.writer.close, detail, time.time_ns())
+        await asyncio.to_thread(self._ledger.close)
 
 
 def session_begin(

@@ -17,6 +17,7 @@ from mmd.exchanges.settings import ExchangeSettings, specialised
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
 from mmd.journal.settings import JournalSettings
+from mmd.ledger.settings import LedgerSettings
 from mmd.paper.settings import PaperSettings
 from mmd.quoting.settings import QuotingSettings
 from mmd.recording.settings import RecordingSettings
@@ -178,6 +179,7 @@ class Settings(BaseModel):
     signals: SignalSettings = Field(SignalSettings(), description="External signals.")
     recording: RecordingSettings = Field(RecordingSettings(), description="Recording of the market data.")
     journal: JournalSettings = Field(JournalSettings(), description="The journal: every input and command of a session.")
+    ledger: LedgerSettings = Field(LedgerSettings(), description="The ledger of orders, fills, positions and halts.")
     control: ControlSettings = Field(ControlSettings(), description="The control port.")
     guard: GuardSettings = Field(GuardSettings(), description="The guard.")
     logging: LoggingSettings = Field(LoggingSettings(), description="The log.")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -29,6 +30,16 @@ BLOCK_BYTES = 128_000
 """A block is written when so many bytes were encoded, or after `flush_seconds`."""
 _DRAIN_SECONDS = 0.05
 _CLOSE_SECONDS = 30.0
+
+
+class Listener(Protocol):
+    """Hears every record in its order, on the journal's thread."""
+
+    def take(self, records: Sequence[Record]) -> None:
+        """These too."""
+
+    def problem(self) -> str:
+        """What is wrong, empty if nothing is."""
 
 
 class JournalStatus(msgspec.Struct, frozen=True):
@@ -54,6 +65,8 @@ class JournalWriter:
         self._settings = settings
         self._session = session
         self._place = JournalFolder(root, session, settings)
+        self.listener: Listener | None = None
+        """To be set before `begin`."""
         self._queue: deque[Record] = deque()
         self._bound = settings.max_waiting_records
         self.append: Callable[[Record], None] = self._queue.append
@@ -102,7 +115,8 @@ class JournalWriter:
         elif self.crowded:
             self._overflow = f"{len(self._queue):,} records wait for the disk, more than journal.max_waiting_records"
             self.append, self.extend = self._lose_one, self._lose
-        return self._overflow or self._failure
+        problem = self._overflow or self._failure
+        return problem or (self.listener.problem() if self.listener is not None else "")
 
     def status(self) -> JournalStatus:
         """The counts now."""
@@ -178,6 +192,8 @@ class JournalWriter:
         while waiting:
             chunk = [queue.popleft() for _ in range(min(CHUNK_RECORDS, waiting))]
             waiting -= len(chunk)
+            if self.listener is not None:
+                self.listener.take(chunk)
             encoded = self._encoder.encode(chunk)
             self._chunks.append(encoded)
             self._chunk_bytes += len(encoded)

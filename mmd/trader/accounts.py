@@ -38,11 +38,18 @@ class Verdict(msgspec.Struct, frozen=True):
 class ReconciliationRoutine:
     """Owns the schedule, the neutral base balances and the counts."""
 
-    def __init__(self, settings: ReconciliationSettings, desks: Mapping[str, SymbolDesk], tracker: OrderTracker) -> None:
+    def __init__(
+        self,
+        settings: ReconciliationSettings,
+        desks: Mapping[str, SymbolDesk],
+        tracker: OrderTracker,
+        trades_from: Mapping[str, int],
+    ) -> None:
         self._settings = settings
         self._desks = desks
         self._tracker = tracker
         self._judge = ReconciliationJudge()
+        self._trades_from = trades_from
         self._requested_ns = 0
         self._answered_ns = 0
         self._next_ns = 0
@@ -53,10 +60,14 @@ class ReconciliationRoutine:
     def request(self, reason: str, now_ns: int) -> RequestReconciliation:
         """Ask now. A recorded neutral base is what makes earlier trades ours to book, so without one none are asked for."""
         self._requested_ns = now_ns
-        after = tuple((symbol, desk.ledger.reconciled_trade_id) for symbol, desk in self._desks.items())
+        after = tuple((symbol, self._ask_after(symbol, desk)) for symbol, desk in self._desks.items())
         perpetuals = ((symbol, desk.ledger) for symbol, desk in self._desks.items() if desk.instrument.perpetual)
         funding_since = tuple((symbol, ledger.funding_to_ns) for symbol, ledger in perpetuals)
         return RequestReconciliation(now_ns, reason, after, funding_since)
+
+    def _ask_after(self, symbol: str, desk: SymbolDesk) -> int:
+        known = desk.ledger.reconciled_trade_id
+        return min(known, self._trades_from.get(symbol, known)) if self._starting else known
 
     def due(self, now_ns: int, *, fills_missing: bool = False) -> RequestReconciliation | None:
         """On the timer: the regular comparison, a retry, a repeat of one that was never answered, or fills that never came."""
@@ -75,6 +86,8 @@ class ReconciliationRoutine:
         self._requested_ns = 0
         self._next_ns = event.receive_ns + int(self._settings.retry_seconds * SECOND_NS)
         self.failures += 1
+        # Perhaps there were too many to catch up on: what trading needs is less.
+        self._trades_from = {}
         self.counts["failed"] += 1
         return self.failures >= self._settings.max_failures
 

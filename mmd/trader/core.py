@@ -136,7 +136,7 @@ class Trader:
         self.safeguards = Safeguards(config, self.desks, halt)
         self.orders = OrderDesk(config, self.tracker, self.safeguards, self._outbox)
         self.flattening = Flattening(self.desks.values(), self.orders, self.safeguards)
-        self.accounts = ReconciliationRoutine(config.reconciliation, self.desks, self.tracker)
+        self.accounts = ReconciliationRoutine(config.reconciliation, self.desks, self.tracker, config.trades_from)
         if checkpoint is not None:
             self.safeguards.restore(checkpoint)
             self.accounts.restore(checkpoint)

@@ -45,6 +45,8 @@ class TraderConfig(BaseModel):
     session_gap_seconds: float = 5.0
     """A silence of the market data beyond this ends a session: features and recurrent state begin anew, seconds."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()
+    trades_from: dict[str, int] = {}
+    """By symbol, the newest trade that the ledger's file holds: the first comparison asks for all after it."""
     reference_symbols: tuple[str, ...] = ()
     """Watched, never quoted; every other instrument is quoted."""
     cross_asset_symbols: tuple[str, ...] = ()
