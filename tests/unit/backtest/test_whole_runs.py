@@ -56,8 +56,9 @@ def test_a_run_holds_together_at_any_latency(recorded: Path, strategy: str, late
 
 
 def test_a_fee_moves_no_order_where_limits_on_loss_are_far(recorded: Path) -> None:
-    from mmd.backtest.options import parse_options
     from mmd.backtest.results_table import LIFTED
+
+    from mmd.backtest.options import parse_options
 
     free, dear = (
         run_backtest([recorded], [], parse_options(strategy="fixed", maker_fee=fee, assignments=LIFTED)) for fee in ("0", "2bps")
