@@ -6,9 +6,21 @@ from array import array
 from collections.abc import Sequence
 from time import perf_counter_ns
 
-import msgspec
-
+from mmd.daemon.percentiles import Percentiles
 from mmd.types.stages import Stage
+
+__all__ = [
+    "BUCKETS",
+    "MAX_BITS",
+    "MAX_VALUE",
+    "RISK",
+    "SUB_BUCKETS",
+    "SUB_BUCKET_BITS",
+    "LatencyHistogram",
+    "Percentiles",
+    "StageClock",
+    "bucket_bounds",
+]
 
 SUB_BUCKET_BITS = 5
 SUB_BUCKETS = 1 << SUB_BUCKET_BITS
@@ -19,15 +31,6 @@ MAX_VALUE = (1 << MAX_BITS) - 1
 """Longer times (18 minutes) are counted as this."""
 
 BUCKETS = (MAX_BITS - SUB_BUCKET_BITS) * SUB_BUCKETS + SUB_BUCKETS
-
-
-class Percentiles(msgspec.Struct, frozen=True):
-    """Percentiles of one histogram in microseconds; `n` is the number of samples."""
-
-    p50: float
-    p99: float
-    p999: float
-    n: int
 
 
 class LatencyHistogram:

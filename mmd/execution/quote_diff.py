@@ -17,14 +17,11 @@ half-spread is taken from both desired prices, that of a withheld side too; with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
-
-import msgspec
 
 from mmd.execution.intents import AmendIntent, CancelIntent, DesiredQuote, Intent, ModifyIntent, PlaceIntent, ReplaceIntent
 from mmd.execution.order_state import OrderState
-from mmd.execution.settings import ExecutionSettings
+from mmd.execution.settings import NS_PER_MS, ExecutionSettings
 from mmd.execution.tracked_order import TrackedOrder
 from mmd.execution.tracker import OrderTracker
 from mmd.types.instrument import Replacement
@@ -99,7 +96,8 @@ def plan(
     """The changes to make, cancels first. Sends nothing; ids and risk checks are the caller's."""
     symbol, bid_ticks, ask_ticks = desired.symbol, desired.bid_ticks, desired.ask_ticks
     passive_ticks, aggressive_ticks = price_tolerances(bid_ticks, ask_ticks, settings)
-    tolerance = _Tolerance(passive_ticks, aggressive_ticks, settings.size_tolerance, now_ns - settings.minimum_quote_life_ns)
+    life_ns = settings.minimum_quote_life_ms * NS_PER_MS
+    tolerance = _Tolerance(passive_ticks, aggressive_ticks, settings.size_tolerance, now_ns - life_ns)
     intents = _plan_side(symbol, BUY, bid_ticks, desired.bid_lots, tracker.side(symbol, BUY).open, tolerance, replacement)
     intents += _plan_side(symbol, SELL, ask_ticks, desired.ask_lots, tracker.side(symbol, SELL).open, tolerance, replacement)
     if len(intents) > 1:
@@ -135,13 +133,16 @@ def order_fault(
     return 4 if may_improve and remaining < lots * (1 - size) else 0
 
 
-class _Tolerance(msgspec.Struct, gc=False):
+class _Tolerance:
     """How far off is near enough, for one quote."""
 
-    passive_ticks: float
-    aggressive_ticks: float
-    size: float
-    old_enough_ns: int
+    __slots__ = ("aggressive_ticks", "old_enough_ns", "passive_ticks", "size")
+
+    def __init__(self, passive_ticks: float, aggressive_ticks: float, size: float, old_enough_ns: int) -> None:
+        self.passive_ticks = passive_ticks
+        self.aggressive_ticks = aggressive_ticks
+        self.size = size
+        self.old_enough_ns = old_enough_ns
 
 
 def _plan_side(
@@ -149,7 +150,7 @@ def _plan_side(
     side: Side,
     price_ticks: int,
     lots: int,
-    open_orders: Mapping[str, TrackedOrder],
+    open_orders: dict[str, TrackedOrder],
     tolerance: _Tolerance,
     replacement: Replacement,
 ) -> list[Intent]:

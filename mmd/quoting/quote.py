@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from mmd.quoting.quote_messages import BESIDE, Attribution, Quote, QuoteContext, RawQuote
+from mmd.quoting.context import QuoteContext
+from mmd.quoting.quote_messages import BESIDE, Attribution, Quote, RawQuote
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
 

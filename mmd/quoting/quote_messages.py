@@ -1,4 +1,4 @@
-"""What a quoter may look at, what it decides, and the quote after the clamps with the account of where its prices come from."""
+"""What a quoter decides, and the quote after the clamps with the account of where its prices come from."""
 
 from __future__ import annotations
 
@@ -8,40 +8,6 @@ from mmd.quoting.prediction import ABSENT
 
 BESIDE = ("order_flow", "adverse_selection", "risk", "cross_asset")
 """The networks beside the quote network, in the order of `RawQuote.refusals`."""
-
-
-class QuoteContext(msgspec.Struct, gc=False):
-    """What a quoter may look at, filled anew for every quote (one object per symbol, so that the hot path allocates little).
-
-    Prices in ticks, sizes in lots. `inventory` is position ÷ limit in [-1, 1]; `budget_left` the unused share of the loss budget.
-    """
-
-    bid_ticks: int = 0
-    bid_lots: int = 0
-    ask_ticks: int = 0
-    ask_lots: int = 0
-    inventory: float = 0.0
-    budget_left: float = 1.0
-    buy_room_lots: int = 0
-    """Lots that could be bought before the position limit."""
-    sell_room_lots: int = 0
-    sigma_ticks: float = 0.0
-    """Trailing mid volatility over the network's horizon, in ticks."""
-    skew_sigma_ticks: float = 0.0
-    """The same over the skew's horizon."""
-    size_share: float = 1.0
-    """What the risk network leaves of the size."""
-
-    @property
-    def microprice_ticks(self) -> float:
-        """Touch prices weighted by the opposite side's size (Stoikov's weighted mid), in ticks."""
-        total = self.bid_lots + self.ask_lots
-        return (self.bid_ticks * self.ask_lots + self.ask_ticks * self.bid_lots) / total if total else self.mid_ticks
-
-    @property
-    def mid_ticks(self) -> float:
-        """Mid price in ticks (half ticks occur)."""
-        return 0.5 * (self.bid_ticks + self.ask_ticks)
 
 
 class Attribution(msgspec.Struct, frozen=True, gc=False):

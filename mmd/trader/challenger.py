@@ -132,7 +132,7 @@ class Challenger:
     def _quote(self, context: QuoteContext, sigma_ticks: float, now_ns: int) -> Quote | None:
         if not self.prediction.usable:
             return None
-        own = msgspec.structs.replace(context, sigma_ticks=sigma_ticks)
+        own = context.with_sigma(sigma_ticks)
         return clamp(self._quoter.quote(own, self.prediction), own, self._instrument, now_ns)
 
 

@@ -49,6 +49,7 @@ class SymbolDesk:
         "_settings",
         "_signals",
         "_stages",
+        "_strategy",
         "_variance",
         "blocked_since_ns",
         "book",
@@ -82,6 +83,7 @@ class SymbolDesk:
     ) -> None:
         settings = config.quoting
         self._settings = settings
+        self._strategy: str = settings.strategy
         self._stages = stages
         self._gate_settings = config.gate
         self._signals = signals if signals is not None else ExternalSignals()
@@ -287,14 +289,14 @@ class SymbolDesk:
         return self.quote
 
     def _raw_quote(self, now_ns: int) -> RawQuote | None:
-        settings, context, perception = self._settings, self.context, self.perception
-        if settings.strategy == "fixed":
+        settings, context, perception, strategy = self._settings, self.context, self.perception, self._strategy
+        if strategy == "fixed":
             return self._fixed.quote(context)
         if not perception.warm:
             return None
-        if settings.strategy == "avellaneda-stoikov":
+        if strategy == "avellaneda-stoikov":
             return self._fallback.quote(context)
-        if settings.strategy == "glft":
+        if strategy == "glft":
             return self._glft.quote(context)
         said, neural = perception.prediction, self._neural
         if neural is None:
