@@ -4,9 +4,10 @@ PYTHON ?= python3
 SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
+CORE_TESTS := tests/property tests/simulation $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
 .DEFAULT_GOAL := help
 
-.PHONY: audit drill load soak results help setup setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
+.PHONY: audit drill load soak results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,7 +38,13 @@ $(VENV)/.dev-stamp: requirements/dev.txt $(VENV)/.daemon-stamp
 audit: .venv-audit/.stamp ## known vulnerabilities in what the daemon installs (asks PyPI, where it can be reached)
 	@deploy/scripts/audit .venv-audit/bin/python
 
-setup: $(VENV)/.daemon-stamp ## make .venv with what the daemon and the mock exchange need
+environment: $(VENV)/.daemon-stamp
+
+setup: environment ## make .venv with what the daemon and the mock exchange need; compile the core where a C compiler is at hand
+	@$(BIN)/python deploy/scripts/compile-core --optional
+
+compile: environment ## compile the hot modules to C (into build/core; needs a C compiler and Python's headers)
+	@$(BIN)/python deploy/scripts/compile-core
 
 setup-dev: $(VENV)/.dev-stamp ## add what tests, linters and training need
 
@@ -51,13 +58,16 @@ setup-clients: .venv-clients/.stamp ## the environment of third-party clients th
 
 setup-ray: .venv-ray/.stamp ## the environment of sweeps on a Ray cluster
 
-demo: setup ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
+demo: environment ## a mock exchange and the market maker on it, live in the terminal (SECONDS=60)
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients and not ray" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
 	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+
+test-compiled: setup-dev compile ## the core's own tests again, on the compiled core
+	@MMD_CORE=compiled $(BIN)/python -m pytest -n 2 -m "not system and not long and not clients" $(CORE_TESTS) $(ARGS)
 
 lint: setup-dev ## ruff, mypy --strict and the import contract
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -68,9 +78,10 @@ format: setup-dev ## let ruff rewrite what it can
 bench: setup ## per stage and whole path, as ratios to references measured in the same run
 	@$(BIN)/mmd bench $(ARGS)
 
-bench-docs: setup ## measure, and write evidence and the table in docs/explanation/performance.md from it (wants a quiet machine)
-	@evidence=docs/evidence/bench-$$(date -I).json; $(BIN)/mmd bench --write $$evidence && \
-	$(BIN)/python -m mmd.benchmark.table docs/explanation/performance.md $$evidence
+bench-docs: environment compile ## measure both cores, and write evidence and the table in docs/explanation/performance.md from it (wants a quiet machine)
+	@evidence=docs/evidence/bench-$$(date -I); \
+	MMD_CORE=pure $(BIN)/mmd bench --write $$evidence-pure.json && MMD_CORE=compiled $(BIN)/mmd bench --write $$evidence-compiled.json && \
+	$(BIN)/python -m mmd.benchmark.table docs/explanation/performance.md $$evidence-pure.json $$evidence-compiled.json
 
 results: setup-dev ## every strategy on every real market: docs/results.md (resumable; runs that are kept are not made again)
 	@$(BIN)/mmd evidence results $(ARGS)
@@ -78,7 +89,7 @@ results: setup-dev ## every strategy on every real market: docs/results.md (resu
 evidence: setup-dev ## tune every strategy and ablate every head anew, then the results (takes hours; resumable)
 	@$(BIN)/mmd evidence tune $(ARGS) && $(BIN)/mmd evidence ablate && $(BIN)/mmd evidence results
 
-docs: setup ## write the tables that are generated from the code
+docs: environment ## write the tables that are generated from the code
 	@$(BIN)/python -m mmd.daemon.reference docs/reference
 
 setup-system: ## Debian packages that the system tests need (root)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmd import CORE
+
 if TYPE_CHECKING:
     from mmd.inference.bundle import Bundle
 
@@ -84,6 +86,8 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
         say("the usual way: pandas and model.predict")
         usual = article.measure(5 if quick else 30)
     return {
+        "core": CORE.name,
+        "core_detail": CORE.detail,
         "inference_us": inference_us,
         "networks_us": networks_us,
         "features_us": features_us,

@@ -13,8 +13,10 @@ from mmd.daemon.bundles import make_predictors
 from mmd.daemon.latency import LatencyHistogram, Percentiles, StageClock
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
+from mmd.market.feature_stream import DEPTH_LEVELS
 from mmd.market.features import MarketFeatures
 from mmd.market.reference import AssetFeed
+from mmd.trader.desk import SymbolDesk
 
 
 def inference(bundle: Bundle, rounds: int) -> Percentiles:
@@ -57,39 +59,39 @@ def networks(bundle: Bundle, rounds: int) -> Percentiles:
     return histogram.percentiles()
 
 
-class _TimedFeatures(MarketFeatures):
-    """Times its own updates, and keeps what they were given."""
-
-    __slots__ = ("histogram", "steps_taken")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.histogram = LatencyHistogram()
-        self.steps_taken: list[tuple[int, ...]] = []
-
-    def update(self, *step: int) -> list[float]:
-        self.steps_taken.append(step)
-        begin = perf_counter_ns()
-        row = super().update(*step)
-        self.histogram.record(perf_counter_ns() - begin)
-        return row
-
-
 def features(frames: Frames) -> tuple[Percentiles, Percentiles]:
-    """One update of all market features, on the steps of the frames: in its place in a tick, and alone, as `inference` is timed."""
+    """One update of all market features, on the steps of the frames: with a whole tick between two of them, as in a session, and
+    alone, as `inference` is timed.
+    """
     session = HotSession(frames.snapshot, {frames.instrument.symbol: frames.instrument}, None, {})
-    timed = _TimedFeatures()
-    session.trader.desks[frames.instrument.symbol].perception.stream.features = timed
+    desk = session.trader.desks[frames.instrument.symbol]
+    between_ticks, in_place = MarketFeatures(), LatencyHistogram()
+    taken: list[tuple[int, ...]] = []
     for receive_ns, frame in frames.frames:
+        steps = desk.steps
         session.tick(receive_ns, frame, nowhere)
         session.settle(receive_ns)
+        if desk.steps != steps:
+            step = _newest_step(desk, receive_ns)
+            taken.append(step)
+            begin = perf_counter_ns()
+            between_ticks.update(*step)
+            in_place.record(perf_counter_ns() - begin)
     alone, histogram = MarketFeatures(), LatencyHistogram()
     update = alone.update
-    for step in timed.steps_taken:
+    for step in taken:
         begin = perf_counter_ns()
         update(*step)
         histogram.record(perf_counter_ns() - begin)
-    return timed.histogram.percentiles(), histogram.percentiles()
+    return in_place.percentiles(), histogram.percentiles()
+
+
+def _newest_step(desk: SymbolDesk, receive_ns: int) -> tuple[int, ...]:
+    """What the desk's own features were given last."""
+    book, traded = desk.book, desk.perception.stream.builder
+    touch = (book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots)
+    sums = (traded.buy_lots, traded.sell_lots, traded.trade_count, traded.traded_ticks_lots)
+    return (receive_ns, *touch, *book.best_lots(DEPTH_LEVELS), *sums)
 
 
 class HotFigures:

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from mmd import CORE
+from mmd.compiled import Core
 from mmd.daemon.bundles import load_networks
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.halt_file import HaltFile
@@ -48,6 +50,7 @@ def local_findings(settings: Settings) -> Iterator[Finding]:
         yield _recording_folder(settings.recording.folder, settings.recording.min_free_bytes)
     yield _control_port(settings)
     yield from _networks(settings)
+    yield _core(CORE)
 
 
 def _state_folder(settings: Settings) -> Iterator[Finding]:
@@ -159,3 +162,10 @@ def _networks(settings: Settings) -> Iterator[Finding]:
     else:
         detail = f"{bundle.card.name} {bundle.card.version} reproduces its golden vectors, digest {bundle.digest[:12]}"
         yield Finding("bundle", "warn", f"{detail}; {warning}", "see there") if warning else Finding("bundle", "ok", detail)
+
+
+def _core(core: Core) -> Finding:
+    """Compiled or pure; a build that was passed over is a warning, for whoever made it wanted it used."""
+    if core.stale:
+        return Finding("core", "warn", str(core), "compile it again: make compile")
+    return Finding("core", "ok", str(core))

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from mmd import CORE
 from mmd.daemon.bundles import load_networks
 from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
@@ -330,7 +331,7 @@ class Daemon:
         self._take_signals()
         self._life = Life.LEFT
         await self.adapter.start(self.dispatcher)
-        log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url)
+        log.info("started", mode=self._settings.mode, symbols=self._settings.symbols, control=self.control_url, core=str(CORE))
         if seconds is not None:
             time_up = self._loop.call_later(seconds, self._time_is_up, seconds)
             self._undo.callback(time_up.cancel)

@@ -30,7 +30,7 @@ PREFIX = "MMD_"
 DELIMITER = "__"
 FILE_SUFFIX = "_file"
 CONFIG_VARIABLE = "MMD_CONFIG"
-OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_DATA_DIR", "MMD_MOCK_URL", "MMD_MOCK_ADMIN_TOKEN"})
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "MMD_CORE", "MMD_CORE_DIR", "MMD_DATA_DIR", "MMD_MOCK_URL", "MMD_MOCK_ADMIN_TOKEN"})
 """Variables of ours that are no settings of the daemon: where its file is, where recorded markets are, how to reach a mock."""
 
 DEFAULT_CONFIG = Path("mmd.toml")

@@ -67,7 +67,8 @@ def test_a_sound_installation(venue: World, tmp_path: Path, monkeypatch: pytest.
         expected.add(("disk", "warn"))
     assert (code, bad(findings) - {("latency", "warn")} - {("bundle", "warn")}) == (0, expected), findings
     assert set(findings) == {
-        "settings", "state folder", "disk", "halt latch", "checkpoint", "control port", "runtime", "bundle", "latency", "clock",
+        "settings", "state folder", "disk", "halt latch", "checkpoint", "control port",
+        "core", "runtime", "bundle", "latency", "clock",
         "filters", "keys", "balances", "fees",
     }  # fmt: skip
     assert len(findings["filters"]) == len(findings["fees"]) == 2

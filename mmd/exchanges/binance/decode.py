@@ -64,7 +64,8 @@ class FrameDecoder:
 
     def decode(self, frame: bytes, receive_ns: int) -> FrameEvent | None:
         """The event a frame holds; None for replies, other streams and other symbols. Raises `MalformedFrame`."""
-        handler = self._handlers.get(frame[_NAME_START : frame.find(b'"', _NAME_START)])
+        end = frame.find(b'"', _NAME_START)
+        handler = self._handlers.get(frame[_NAME_START:end]) if end > 0 else None
         try:
             if handler is not None:
                 return handler(frame, receive_ns)

@@ -58,6 +58,20 @@ class HandMadeMarket:
         return START + round(at_ms * MS)
 
 
+class _Overheard:
+    """A trader, and a list of what it is told."""
+
+    def __init__(self, trader: Trader, told: list[Any]) -> None:
+        self._trader, self._told = trader, told
+
+    def on_event(self, event: Any) -> Any:
+        self._told.append(event)
+        return self._trader.on_event(event)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trader, name)
+
+
 class Session:
     """A whole run on a hand-made market; keeps commands and what the trader was told."""
 
@@ -84,19 +98,12 @@ class Session:
         self.commands: list[tuple[int, Any]] = []
         self.told: list[Any] = []
         session = BacktestSession(
-            self.trader,
+            _Overheard(self.trader, self.told),  # type: ignore[arg-type]
             self.matcher,
             self.venue,
             self.recorder,
             on_command=lambda c: self.commands.append((self.matcher.now_ns, c)),
         )
-        handle = self.trader.on_event
-
-        def listening(event: Any) -> Any:
-            self.told.append(event)
-            return handle(event)
-
-        self.trader.on_event = listening  # type: ignore[method-assign]
         session.run([market.events])
 
     @property
