@@ -71,6 +71,20 @@ class NeuralQuoter:
             None if prediction.cross_refusal else prediction.cross_move,
         )
 
+    @property
+    def weightless(self) -> tuple[str, ...]:
+        """The networks whose word moves no quote, by the card."""
+        model = self._model
+        weights = {
+            "price_head": model.price_head_weight,
+            "position_head": model.max_target,
+            "order_flow": model.order_flow_weight,
+            "cross_asset": model.cross_asset_weight,
+            "adverse_selection": model.adverse_slope or float(self._settings.pull and model.adverse_pull < 1.0),
+            "risk": float(model.risk_sizes),
+        }
+        return tuple(name for name, weight in weights.items() if not weight)
+
     def spread_ticks(self, sigma_ticks: float, optimal_spread: float) -> float:
         """Full spread that the spread head gives, before any bound."""
         return sigma_ticks * (self._model.spread_min * exp(optimal_spread * self._log_range))

@@ -5,15 +5,20 @@ Asked on the timer. In the way of a tick it costs an append for each quote, and 
 
 from __future__ import annotations
 
+import msgspec
+
 from mmd.inference.bundle import Bundle
 from mmd.inference.calibration import HeadCalibration, Traded
 from mmd.market.book import OrderBook
 from mmd.quoting.neural import NeuralQuoter
-from mmd.quoting.prediction import Prediction
+from mmd.quoting.prediction import ABSENT, Prediction
 from mmd.quoting.tally import AttributionTally
 from mmd.types.market import MarketTrade, Side
+from mmd.types.report import NetworkShare
 
 NAN = float("nan")
+NO_WEIGHT = "no weight: it does not beat its baseline"
+NOT_THERE = "not in the bundle, or without the symbols it looks at"
 DEFAULT_RISK_NS = 10_000_000_000
 
 
@@ -67,6 +72,18 @@ class HeadWatch:
         calibration.on_time(now_ns, mid_ticks)
         if calibration.due(now_ns):
             calibration.sample(now_ns, mid_ticks, sigma_ticks, in_use(self._prediction))
+
+    def shares(self) -> dict[str, NetworkShare]:
+        """How much each network moved the quotes, and why one can move none."""
+        said, weightless = self._prediction, self._neural.weightless
+        absent = {
+            "order_flow": said.order_flow_refusal,
+            "adverse_selection": said.adverse_refusal,
+            "risk": said.risk_refusal,
+            "cross_asset": said.cross_refusal,
+        }
+        notes = dict.fromkeys(weightless, NO_WEIGHT) | {name: NOT_THERE for name, why in absent.items() if why == ABSENT}
+        return {name: msgspec.structs.replace(share, note=notes.get(name, "")) for name, share in self.tally.shares().items()}
 
     def interrupt(self) -> None:
         """The market was lost."""

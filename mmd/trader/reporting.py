@@ -113,7 +113,7 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         drift=desk.perception.drift_psi(),
         calibration={} if watch is None else {"price_change.slope": desk.rescale, **watch.calibration.measures()},
         distributions={} if watch is None else watch.calibration.quantiles(),
-        attribution={} if watch is None else watch.tally.shares(),
+        attribution={} if watch is None else watch.shares(),
     )
 
 

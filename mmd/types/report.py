@@ -50,6 +50,8 @@ class NetworkShare(msgspec.Struct, frozen=True):
     quotes: int
     mean_size_taken: float | None = None
     """Share of the size that the risk network took."""
+    note: str = ""
+    """Why it can move nothing, where that is so: the bundle lacks it, or gives it no weight."""
 
 
 class SymbolReport(msgspec.Struct, frozen=True):

@@ -96,6 +96,8 @@ def test_adverse_selection_and_spread_heads_react_and_every_network_in_use_moves
         assert parts["risk"].mean_size_taken > 0.1
         # The order flow does not beat its baselines and so has no weight: it is computed, and said to move nothing.
         assert parts["order_flow"].mean_absolute_ticks == 0.0
+        assert parts["order_flow"].note.startswith("no weight")
+        assert parts["cross_asset"].note.startswith("not in the bundle")
         assert "p_up" in session.symbol.distributions
 
 
