@@ -78,8 +78,8 @@ def features_page() -> str:
         "the first): from the asset's newest row of an earlier receive time, H being the bundle's horizon.\n\n"
         + _table(("column", "formula"), [(f"`{name}`", formula) for name, formula in ASSET_FORMULAS.items()])
         + "\n## The gate\n\n"
-        "A prediction is used only if none of these holds; the first is the reason, counted in `mmd_gate_refusals_total`. "
-        f"Refused, the quote falls back to Avellaneda and Stoikov's, wider, and says so.\n\n{gate_table()}"
+        "A prediction is used only if none of these holds; the first is the reason, counted in `mmd_gate_refusals_total` for each "
+        f"network by itself. Refused, the quote falls back to Avellaneda and Stoikov's, wider, and says so.\n\n{gate_table()}"
     )
 
 
