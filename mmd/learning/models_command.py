@@ -68,6 +68,11 @@ def show(folder: FolderArgument, json_output: JsonOption = False) -> None:
     typer.echo(f"{folder}: networks {_content(bundle)}, card {bundle.digest}")
     for key in (*SHOWN_FIRST, *(key for key in document if key not in SHOWN_FIRST)):
         typer.echo(f"  {key:22s} {_short(document[key])}")
+    if bundle.card.companion is not None:
+        from mmd.learning.companion_command import combination_summary
+
+        useful = ", ".join(f"{head} {'yes' if used else 'no'}" for head, used in bundle.card.companion.useful.items())
+        typer.echo(f"{combination_summary(bundle)}\n  better than their baselines: {useful}")
 
 
 @models.command()
