@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from operator import attrgetter
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from mmd.daemon.bundles import DEFAULT_BUNDLE, load_networks
+from mmd.daemon.bundles import load_networks
 from mmd.inference.bundle import Bundle
 from mmd.inference.cross_asset import CrossAssetPredictor
 from mmd.inference.predictor import QuotePredictor
@@ -26,6 +27,7 @@ from mmd.trader.references import CrossAssetSeat, ReferenceBoard
 from mmd.trader.swap import SwapNetworks
 from mmd.types.market import FeedState, FeedStatus
 
+WITH_CROSS_ASSET = Path("models/quote-v2")
 SECONDS = 40.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 Networks = tuple[Bundle, dict[str, QuotePredictor]]
@@ -42,7 +44,7 @@ def events(sources: list[EventSource]) -> list[msgspec.Struct]:
 
 
 def networks(symbols: tuple[str, ...] = SYMBOLS) -> Networks:
-    return load_networks(DEFAULT_BUNDLE, symbols, "auto")
+    return load_networks(WITH_CROSS_ASSET, symbols, "auto")
 
 
 def make_trader(sources: list[EventSource], loaded: Networks, watched: tuple[str, ...] = ()) -> Trader:
