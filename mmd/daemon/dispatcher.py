@@ -231,8 +231,25 @@ class Dispatcher:
         record = self.core.report(now_ns).halt
         if not record.halted:
             raise ResumeRefused("nothing to resume: not halted", conflict=True)
+        unwell = self._why_unwell(now_ns)
+        if unwell:
+            raise ResumeRefused(f"not yet: {unwell}", conflict=True)
         self(ResumeRequest(now_ns, reason, actor))
         return self.core.report(now_ns).halt
+
+    def _why_unwell(self, now_ns: int) -> str:
+        """What must be mended before a halt may be lifted; empty when nothing is."""
+        self.write_what_is_left()
+        if self.unwritten_halt is not None or self.unwritten_ledger is not None:
+            return "latch or checkpoint cannot be written; look at the disk of the state directory"
+        report = self.core.report(now_ns)
+        if report.open_orders:
+            names = ", ".join(f"{order.client_order_id} ({order.state})" for order in report.open_orders)
+            return f"orders of the halted session are not confirmed gone: {names}"
+        for limit, setting in (("daily_loss", "risk.max_daily_loss"), ("drawdown", "risk.max_drawdown")):
+            if report.limits_used.get(limit, 0.0) >= 1.0:
+                return f"{setting} is used up, and it would halt again at once; no resume refills it: raise it and start anew"
+        return ""
 
     def when_orders_gone(self) -> asyncio.Future[None]:
         """Resolves when the core knows no order of ours to be open or unknown. One future serves all who wait."""

@@ -254,7 +254,8 @@ class Drill:
         row.ledger_difference = max(row.ledger_difference, round(difference(), 9))
         row.orders_left += len(system.open_orders())
         row.times += 1
-        system.control("POST", "/resume", {"reason": "drill: looked at"})
+        # Refused until the daemon, too, knows its orders to be gone.
+        wait_until("a resume", lambda: not system.control("POST", "/resume", {"reason": "drill: looked at"})["halted"])
         self._quoting()
 
     def _pauses(self, reason: str) -> int:

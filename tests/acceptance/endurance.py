@@ -162,7 +162,7 @@ class Endurance:
             system.control("POST", "/halt", {"reason": "endurance", "wait": "10"})
         samples.gone_ms.append(1e3 * (time.perf_counter() - begun))
         samples.halts += 1
-        system.control("POST", "/resume", {"reason": "endurance"})
+        wait_until("a resume", lambda: not system.control("POST", "/resume", {"reason": "endurance"})["halted"])
 
     def _resume_what_halted(self) -> None:
         """Faults may halt it, and rightly; what for is counted, and it goes on."""

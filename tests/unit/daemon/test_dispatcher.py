@@ -177,6 +177,28 @@ async def test_resume_needs_a_reason_a_halt_and_no_halt_file(tmp_path: Path) -> 
     assert record.reason == "mended"
 
 
+async def test_resume_waits_until_everything_is_well(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.core.add_order("mmd-a-1")
+    desk.dispatcher.halt("drill", "cli")
+    with pytest.raises(ResumeRefused, match=r"not confirmed gone: mmd-a-1") as moment:
+        desk.dispatcher.resume("mended", "cli")
+    assert moment.value.conflict
+    desk.dispatcher(cancelled("mmd-a-1"))
+    desk.core.limits_used["drawdown"] = 1.2
+    with pytest.raises(ResumeRefused, match=r"risk\.max_drawdown is used up"):
+        desk.dispatcher.resume("mended", "cli")
+    desk.core.limits_used["drawdown"] = 0.2
+    desk.dispatcher.unwritten_ledger = b"{}"
+    desk.checkpoint.path.unlink(missing_ok=True)
+    desk.checkpoint.path.mkdir()
+    with pytest.raises(ResumeRefused, match="cannot be written"):
+        desk.dispatcher.resume("mended", "cli")
+    desk.checkpoint.path.rmdir()
+    assert not desk.dispatcher.resume("mended", "cli").halted
+    assert desk.dispatcher.unwritten_ledger is None
+
+
 async def test_times_go_to_their_stages(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
 

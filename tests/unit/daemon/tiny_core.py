@@ -32,6 +32,7 @@ class TinyCore:
         self.latch = HaltLatch()
         self.open: dict[str, OrderLine] = {}
         self.pauses: tuple[str, ...] = ()
+        self.limits_used = {"daily_loss": 0.03}
         self.answers: dict[type, Callable[[Any], Sequence[Any]]] = {}
         self.events: list[Any] = []
 
@@ -108,7 +109,7 @@ def a_report(now_ns: int, core: TinyCore) -> TraderReport:
         rejections={"-2010": 3},
         gate_refusals={"stale": 1},
         reconciliations={"made": 9},
-        limits_used={"daily_loss": 0.03},
+        limits_used=core.limits_used,
     )
 
 
