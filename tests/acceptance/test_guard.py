@@ -11,7 +11,7 @@ from tests.acceptance.processes import World, wait_until, world
 
 pytestmark = pytest.mark.timeout(180)
 
-QUICK = {"MMD_GUARD__TIMEOUT_SECONDS": "1"}
+QUICK = {"MMD_GUARD__TIMEOUT_SECONDS": "2"}
 
 
 def clear(system: World) -> bool:
