@@ -116,15 +116,25 @@ load: setup-dev ## ten thousand messages a second, and halts in between: docs/ev
 soak: setup-dev ## faults drawn at random, and what grows: docs/evidence/soak.md (FOR=1800 seconds)
 	@$(BIN)/python -m tests.acceptance.endurance soak --seconds $${FOR:-1800} --write docs/evidence/soak.md
 
-.PHONY: sim mutations
+.PHONY: sim mutations fuzz setup-fuzz
 sim: setup-dev ## the seeded simulation (SEEDS=10000 writes docs/evidence/sim.md; SEED=n tells the story of one)
 	@$(if $(SEED),$(BIN)/python -m mmd.simulation tell $(SEED),$(BIN)/python -m mmd.simulation run $(if $(SEEDS),--seeds $(SEEDS) --write docs/evidence/sim.md))
 
 mutations: setup-dev ## break each safety rule in the simulation and see that it notices: docs/evidence/mutations.md
 	@$(BIN)/python -m mmd.simulation mutations --write docs/evidence/mutations.md
 
+.venv-fuzz/.stamp: requirements/daemon.txt requirements/fuzz.txt
+	@deploy/scripts/make-environment .venv-fuzz requirements/daemon.txt
+	@deploy/scripts/make-environment .venv-fuzz requirements/fuzz.txt
+	@touch $@
+
+setup-fuzz: .venv-fuzz/.stamp ## the environment of the fuzzing (atheris)
+
+fuzz: setup-fuzz ## coverage-guided fuzzing of every decoder of bytes from outside (SECONDS=60 for all together)
+	@.venv-fuzz/bin/python -m tests.fuzzing.run_atheris $(SECONDS)
+
 lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-tflite .venv-clients .venv-audit .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-fuzz .venv-tflite .venv-clients .venv-audit .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mmd.backtest.report import REPORT
 from mmd.backtest.summary import rows
+from mmd.types.decoding import UNREADABLE
 
 MADE_OF = ("strategy", "bundle_content", "data", "from", "to", "model", "settings", "seed")
 
@@ -25,7 +26,7 @@ def read_report(path: Path) -> dict[str, Any]:
         report: Any = msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise ComparisonError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ComparisonError(f"{path}: is no JSON ({error})") from error
     if not isinstance(report, dict) or report.get("report") != REPORT or "figures" not in report:
         raise ComparisonError(f"{path}: is no report of `mmd backtest --json`")

@@ -16,6 +16,7 @@ import msgspec
 
 from mmd.backtest.errors import BacktestError
 from mmd.recording.recording import raw_lines
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument
 
 INTERVAL_NS = 28_800_000_000_000
@@ -92,7 +93,7 @@ def _recorded_marks(files: Sequence[Path], symbol: str) -> list[_Mark]:
                 continue
             try:
                 mark = _FRAME.decode(line.partition(b" ")[2]).data
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise BacktestError(f"{path}, line {number}: a mark price that makes no sense: {error}") from error
             if mark.s == symbol:
                 marks.append(mark)

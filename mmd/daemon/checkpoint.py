@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from mmd.daemon.durable import write_durably
+from mmd.types.decoding import UNREADABLE
 
 CHECKPOINT_NAME = "ledger.json"
 VERSION = 1
@@ -53,7 +54,7 @@ class CheckpointFile:
         try:
             envelope = msgspec.json.decode(content, type=_Envelope)
             document: dict[str, Any] = msgspec.json.decode(envelope.document, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise self._error(f"is damaged: {error}") from error
         if envelope.version != VERSION:
             raise self._error(f"has version {envelope.version}, this program reads {VERSION}")

@@ -25,6 +25,7 @@ from mmd.daemon.settings import ControlSettings, is_loopback
 from mmd.daemon.state_document import not_ready, state_document
 from mmd.market.signals import SignalError
 from mmd.types.control import HaltRecord
+from mmd.types.decoding import UNREADABLE
 
 log = structlog.get_logger(__name__)
 
@@ -265,7 +266,7 @@ async def _fields_of(request: web.Request) -> dict[str, str]:
             document: Any = msgspec.json.decode(await request.read())
             if isinstance(document, dict):
                 given.update({str(name): str(value) for name, value in document.items() if value is not None})
-    except (msgspec.MsgspecError, ValueError, web.HTTPException) as error:
+    except (*UNREADABLE, ValueError, web.HTTPException) as error:
         log.warning("the body of a control request makes no sense", path=request.path, error=str(error))
     return given
 

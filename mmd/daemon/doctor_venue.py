@@ -19,6 +19,7 @@ from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.signing import signer_of
 from mmd.recording.feed import MARKET_WIRES
 from mmd.recording.instruments import SPOT, USD_M
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument, units
 
 PINGS = 7
@@ -134,7 +135,7 @@ async def _account(
     except VenueError as error:
         yield Finding("keys", "fail", f"refused: {error}", _REMEDIES.get(error.code, _KEY_REMEDY))
         return
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         yield Finding("keys", "fail", f"the account cannot be read: {error}", "is the venue's URL right?")
         return
     may_trade = account.get("canTrade", True)
@@ -156,7 +157,7 @@ async def _account(
 async def _position_mode(ask: Any) -> Finding:
     try:
         hedged = bool((await ask("positionSide/dual", {}))["dualSidePosition"])
-    except (VenueError, KeyError, TypeError, msgspec.DecodeError) as error:
+    except (VenueError, KeyError, TypeError, *UNREADABLE) as error:
         return Finding(
             "mode", "warn", f"the position mode was not told ({type(error).__name__} {error})", "look it up at the venue"
         )
@@ -192,7 +193,7 @@ async def _fees(ask: Any, account: Mapping[str, Any], market: str, instrument: I
         else:
             answer = await ask("commissionRate", {"symbol": symbol})
             maker, taker = Decimal(answer["makerCommissionRate"]), Decimal(answer["takerCommissionRate"])
-    except (VenueError, KeyError, TypeError, InvalidOperation, msgspec.DecodeError) as error:
+    except (VenueError, KeyError, TypeError, InvalidOperation, *UNREADABLE) as error:
         return Finding("fees", "warn", f"{symbol}: not told ({type(error).__name__} {error})", "look them up at the venue")
     detail = f"{symbol}: maker {maker * 10_000:f} bps, taker {taker * 10_000:f} bps"
     if maker > 0:

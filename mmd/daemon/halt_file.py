@@ -9,6 +9,7 @@ import msgspec
 
 from mmd.daemon.durable import write_durably
 from mmd.types.control import HaltRecord
+from mmd.types.decoding import UNREADABLE
 
 LATCH_NAME = "halt.json"
 OPERATOR_FILE_NAME = "HALT"
@@ -41,7 +42,7 @@ class HaltFile:
             return self._unreadable(str(error), now_ns)
         try:
             document = msgspec.json.decode(content, type=_Document)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             return self._unreadable(str(error), now_ns)
         if document.version != VERSION:
             return self._unreadable(f"it has version {document.version}, this program reads {VERSION}", now_ns)

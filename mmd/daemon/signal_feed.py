@@ -16,6 +16,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.market.signals import RANGES, ExternalSignal, SignalError, external_signal
+from mmd.types.decoding import UNREADABLE
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class SignalFeed:
             self._written_ns = 0
         except SignalError as error:
             log.error("the signals of a file are refused", file=str(file), error=str(error))
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             self.refused += 1
             log.error("the file of signals cannot be read", file=str(file), error=str(error))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from mmd.types.decoding import UNREADABLE
+
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
 
@@ -111,7 +113,7 @@ def read_manifest(folder: Path, schema_version: int = SCHEMA_VERSION) -> Manifes
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError as error:
         raise ManifestError(f"{folder}: no dataset (it has no {MANIFEST_FILE}); `mmd import` makes one") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ManifestError(f"{path}: cannot be read: {error}") from error
     if manifest.schema_version != schema_version:
         raise ManifestError(

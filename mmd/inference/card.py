@@ -13,6 +13,7 @@ from mmd.inference.cross_asset import CrossAssetCard
 from mmd.inference.drift import Bins
 from mmd.inference.errors import BundleError
 from mmd.inference.heads import HeadWeights
+from mmd.types.decoding import UNREADABLE
 
 CARD_FILE = "card.json"
 Stage = Literal["none", "backtest", "paper", "live"]
@@ -208,7 +209,7 @@ def decode_card(data: bytes, where: str) -> Card:
     """Raises BundleError, naming `where`, on anything but a valid card; an unknown field is an error."""
     try:
         return msgspec.json.decode(data, type=Card)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BundleError(f"{where}: not a valid card: {error}. Build the bundle again with this version of mmd.") from error
 
 

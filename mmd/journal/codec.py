@@ -13,6 +13,7 @@ from mmd.journal.errors import JournalError
 from mmd.journal.networks import networks_in_use
 from mmd.journal.records import CODES, COMMANDS, REQUEST, NetworksChallenged, NetworksSwapped, Prediction, Record, Unreadable
 from mmd.trader.swap import ChallengeNetworks, SwapNetworks
+from mmd.types.decoding import UNREADABLE
 
 _UNSIGNED = re.compile(rb',"signature":"[^"]*"|"apiKey":"[^"]*",|,"apiKey":"[^"]*"')
 _UNREADABLE_TEXT = 2_000
@@ -87,7 +88,7 @@ class RecordDecoder:
                 if decoder is None:
                     raise JournalError(f"a record of kind {code}, unknown to this program: use the one that wrote it")
                 records.append(decoder.decode(raw))
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise JournalError(f"a record that makes no sense: {error}") from error
         return records
 

@@ -15,6 +15,7 @@ import msgspec
 
 from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.card import STAGES, Card, Evidence, Stage
+from mmd.types.decoding import UNREADABLE
 
 REPORTS: Mapping[Stage, tuple[str, ...]] = {"backtest": ("evaluation", "backtest"), "paper": ("backtest",), "live": ("paper",)}
 """What each stage asks for."""
@@ -64,7 +65,7 @@ def _read(report: Path) -> bytes:
 def _check(bundle: Bundle, to: Stage, report: Path, contents: bytes) -> None:
     try:
         document: Any = msgspec.json.decode(contents)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise PromotionError(f"{report}: not JSON ({error}): give what {_commands(to)} writes") from error
     fields = document if isinstance(document, dict) else {}
     kind, about = fields.get("report"), fields.get("bundle_content")

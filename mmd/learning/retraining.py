@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from mmd.types.decoding import UNREADABLE
+
 WORSE_BY = 0.02
 """IC by which a series may fall before a challenger is not recommended."""
 PROPOSAL_FILE = "proposal.json"
@@ -97,7 +99,7 @@ def compare(champion: bytes, challenger: bytes) -> tuple[Comparison, ...]:
 def _verdicts(document: bytes) -> list[Verdicts.Price.Verdict]:
     try:
         return msgspec.json.decode(document, type=Verdicts).price.verdicts
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(f"not an evaluation: {error}") from error
 
 

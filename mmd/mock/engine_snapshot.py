@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from mmd.mock.engine_events import AccountTrade, Order
+from mmd.types.decoding import UNREADABLE
 
 VERSION = 1
 
@@ -61,7 +62,7 @@ def decode(data: bytes) -> EngineState:
     """The snapshot from bytes. Raises `SnapshotError`."""
     try:
         state = msgspec.msgpack.decode(data, type=EngineState)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise SnapshotError(f"not a snapshot of the mock exchange ({error}); delete it to start with fresh accounts") from error
     if state.version != VERSION:
         raise SnapshotError(

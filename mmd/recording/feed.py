@@ -23,6 +23,7 @@ from mmd.exchanges.binance_usdm.settings import BinanceUsdmSettings
 from mmd.exchanges.settings import ExchangeSettings
 from mmd.recording.instruments import SPOT, USD_M
 from mmd.recording.writer import RecordingWriter
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument
 
 log = structlog.get_logger(__name__)
@@ -164,7 +165,7 @@ class RecordedFeed:
                     if msgspec.json.decode(body, type=_Snapshot).lastUpdateId >= not_before:
                         break
                     detail = f"older than the first diff ({not_before})"
-                except (VenueError, msgspec.DecodeError) as error:
+                except (VenueError, *UNREADABLE) as error:
                     detail = str(error)
                 self._surroundings.complaints("cannot use a depth snapshot", symbol=symbol, detail=detail)
                 await asyncio.sleep(backoff.next_delay())
@@ -222,7 +223,7 @@ class _Stream(Channel):
             return
         try:
             first_update_id = msgspec.json.decode(message, type=_Frame).data.U
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self.malformed(link, str(error))
             return
         del self._wanted[prefix]

@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+from mmd.types.decoding import UNREADABLE
+
 RECENT_IDS = 4_096
 """Of each stream, in which a repetition is recognised: several seconds of the busiest market."""
 
@@ -45,7 +47,7 @@ class FrameSorter:
         """What to do with a combined-stream frame, and its symbol where it is kept."""
         try:
             decoded = _FRAME.decode(frame)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return Verdict.MALFORMED, ""
         prefix = decoded.stream.partition("@")[0]
         symbol = self._symbols.get(prefix)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument, InstrumentError, units
 
 USD_M, SPOT = "usdm", "spot"
@@ -69,7 +70,7 @@ def read_instruments(folder: Path) -> dict[tuple[str, str], Instrument]:
         }
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError, InstrumentError, ArithmeticError) as error:
+    except (OSError, *UNREADABLE, InstrumentError, ArithmeticError) as error:
         raise InstrumentsFileError(f"{path}: cannot be read: {error}; move it away, or mend it") from error
 
 

@@ -17,6 +17,7 @@ from mmd.backtest.experiment import Experiment, Outcome
 from mmd.backtest.sweep.objective import LOWEST, value
 from mmd.backtest.sweep.space import Axis, Choice, applied, distributions, grid
 from mmd.backtest.sweep.workers import Workers
+from mmd.types.decoding import UNREADABLE
 
 PLAN_FILE, TRIALS_FILE, STUDY_FILE = "sweep.json", "trials.jsonl", "study.log"
 STARTUP_TRIALS = 8
@@ -122,7 +123,7 @@ def read_trials(folder: Path) -> list[Trial]:
             continue
         try:
             found.append(msgspec.json.decode(line, type=Trial))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             if number < len(lines):
                 raise BacktestError(
                     f"{path}, line {number}: cannot be read ({error}); remove the line, and it is run again"

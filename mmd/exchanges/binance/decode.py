@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-
 from mmd.exchanges.binance.wire_frames import ANNOUNCEMENT, DEPTH, NAME, SNAPSHOT, TOUCH, TRADE, TouchFrame
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument
 from mmd.types.market import (
     DepthSnapshot,
@@ -40,8 +39,8 @@ class MalformedFrame(ValueError):
         super().__init__(f"{what}: {cause}: {frame[:_SHOWN_BYTES]!r}")
 
 
-WIRE_ERRORS = (msgspec.DecodeError, ValueError, OverflowError)
-"""What decoding of bytes from outside may raise: msgspec's own, and `round` of NaN and infinity."""
+WIRE_ERRORS = (*UNREADABLE, ValueError, OverflowError)
+"""What decoding of bytes from outside may raise: what cannot be read at all, and `round` of NaN and infinity."""
 
 
 class FrameDecoder:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mmd.exchanges.adapter import AdapterError
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument, InstrumentError
 
 
@@ -41,7 +42,7 @@ def instruments_of(body: bytes, symbols: Iterable[str]) -> dict[str, Instrument]
     """The instruments of `symbols`, in that order. Raises `AdapterError` for a symbol that is absent, halted or makes no sense."""
     try:
         listed = {entry.symbol: entry for entry in _EXCHANGE_INFO.decode(body).symbols}
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise AdapterError(f"exchangeInfo cannot be read: {error}: {body[:200]!r}") from error
     return {symbol: _instrument(listed.get(symbol), symbol) for symbol in symbols}
 

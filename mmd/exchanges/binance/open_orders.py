@@ -14,6 +14,7 @@ from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.signing import Signer
 from mmd.exchanges.binance.verdicts import NO_SUCH_ORDER, UNKNOWN_ORDER
 from mmd.exchanges.settings import ExchangeSettings
+from mmd.types.decoding import UNREADABLE
 
 _GONE = (UNKNOWN_ORDER, NO_SUCH_ORDER)
 
@@ -72,7 +73,7 @@ class OpenOrders:
             _, venue_ms, _ = await rest.server_time()
             offset_ms = venue_ms - self._clock_ns() // 1_000_000
             yield _Requests(rest, self._symbols, self._signer, lambda: self._clock_ns() // 1_000_000 + offset_ms, self._api)
-        except (VenueError, msgspec.MsgspecError) as error:
+        except (VenueError, *UNREADABLE) as error:
             raise AuditError(f"the venue {what_failed}: {error}", wait_seconds=rest.silent_seconds) from error
         finally:
             await rest.close()

@@ -12,6 +12,7 @@ from yarl import URL
 from mmd.exchanges.binance.connection import Surroundings
 from mmd.exchanges.binance.signing import Signer
 from mmd.exchanges.settings import ExchangeSettings
+from mmd.types.decoding import UNREADABLE
 from mmd.types.orders import RateLimited
 
 _DEFAULT_WAIT_SECONDS = 60.0
@@ -94,7 +95,7 @@ class RestClient:
         received_ns = self._surroundings.clock_ns()
         try:
             return sent_ns, _SERVER_TIME.decode(body).serverTime, received_ns
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueError(self._time_path, 200, 0, f"{error}: {body[:_SHOWN_BYTES]!r}") from error
 
     async def _request(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> bytes:
@@ -124,7 +125,7 @@ class RestClient:
     def _refusal(self, path: str, status: int, body: bytes, retry_after: str) -> VenueError:
         try:
             error = _ERROR.decode(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             error = _Error(0, repr(body[:_SHOWN_BYTES]))
         if status in (418, 429):
             self._hold_still(retry_after, f"{path}: {status} {error.msg}")

@@ -14,6 +14,7 @@ from mmd.exchanges.binance.decode import NANOSECONDS_PER_MILLISECOND, WIRE_ERROR
 from mmd.exchanges.binance.rest import RestClient, VenueError
 from mmd.exchanges.binance.signing import Signer
 from mmd.exchanges.binance.verdicts import BAD_TIMESTAMP
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument, atoms
 from mmd.types.market import Side
 from mmd.types.orders import Balance, Fill, FundingPaid, Margin, Position, ReconciliationReport, RequestReconciliation
@@ -102,7 +103,7 @@ async def require_one_way_mode(requests: SignedRequests) -> None:
     body = await requests("GET", f"{API}/positionSide/dual", {})
     try:
         hedged = _MODE.decode(body).dualSidePosition
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise VenueError(f"{API}/positionSide/dual", 200, 0, f"{error}: {body[:200]!r}") from error
     if hedged:
         raise AdapterError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from mmd.exchanges.adapter import AdapterError
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import Instrument, InstrumentError, Replacement
 
 PERPETUAL = "PERPETUAL"
@@ -44,7 +45,7 @@ def perpetuals_of(body: bytes, symbols: Iterable[str]) -> dict[str, Instrument]:
     """The instruments of `symbols`, in that order. Raises `AdapterError` for one that cannot be traded."""
     try:
         listed = {entry.symbol: entry for entry in _EXCHANGE_INFO.decode(body).symbols}
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise AdapterError(f"exchangeInfo cannot be read: {error}: {body[:200]!r}") from error
     return {symbol: _instrument(listed.get(symbol), symbol) for symbol in symbols}
 

@@ -15,6 +15,7 @@ from mmd.exchanges.binance_usdm.account import API
 from mmd.exchanges.binance_usdm.order_channel import OrderChannel
 from mmd.exchanges.binance_usdm.settings import BinanceUsdmSettings
 from mmd.exchanges.binance_usdm.user_data import FUNDING, KEY_EXPIRED, UsdmUserDataDecoder
+from mmd.types.decoding import UNREADABLE
 from mmd.types.market import BatchEnd
 
 PART = "user data"
@@ -108,7 +109,7 @@ class UserStream(Channel):
             key = _LISTEN_KEY.decode(body).listenKey
         except VenueError as error:
             raise HandshakeRefused(f"no listen key: {error}") from error
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise HandshakeRefused(f"no listen key: {error}") from error
         self.url = f"{self._base}/ws/{key}"
         try:

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from mmd.types.decoding import UNREADABLE
+
 _STRUCTURE = b'{}[]:,"'
 _ESSENTIAL = {
     "depthUpdate": ("U", "u", "s", "b", "a", "E"),
@@ -90,7 +92,7 @@ def _decimals_of_tick(price: str) -> int:
 def _rewritten(frame: bytes, how: Corruption, random: Random) -> bytes | None:
     try:
         document = msgspec.json.decode(frame)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     data = document.get("data", document) if isinstance(document, dict) else None
     if not isinstance(data, dict):

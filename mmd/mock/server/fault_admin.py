@@ -16,6 +16,7 @@ from mmd.mock.faults.kinds import KINDS
 from mmd.mock.server.admin_guard import AdminGuard
 from mmd.mock.server.connection import SocketConnection
 from mmd.mock.server.fault_rim import FaultRim, Server
+from mmd.types.decoding import UNREADABLE
 
 PREFIX = "/mock/faults"
 
@@ -52,7 +53,7 @@ class FaultAdmin:
     async def _switch_on(self, request: web.Request) -> web.Response:
         try:
             values = msgspec.json.decode(await request.read())
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return _json({"error": f"the body is no JSON: {error}"}, 400)
         if not isinstance(values, dict):
             return _json({"error": f"the body must be one object with a kind: {', '.join(KINDS)}"}, 400)
@@ -82,7 +83,7 @@ class FaultAdmin:
         body = await request.read()
         try:
             spared = bool(msgspec.json.decode(body, type=dict[str, bool]).get("spared", True)) if body else True
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return _json({"error": f'the body must be {{"spared": true}} or {{"spared": false}}: {error}'}, 400)
         self._rim.board.spare(number, spared)
         self._rim.advance()

@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from mmd.mock.server import errors
+from mmd.types.decoding import UNREADABLE
 
 _INTEGER = re.compile(r"[0-9]{1,20}")
 _INTEGER_RANGE = "^[0-9]{1,20}$"
@@ -100,7 +101,7 @@ class Parameters:
         legal_range = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
         try:
             return msgspec.json.decode(self.required(name), type=list[str])
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise errors.illegal_characters(name, legal_range) from error
 
     def flag(self, name: str, default: bool) -> bool:

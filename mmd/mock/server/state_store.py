@@ -25,6 +25,7 @@ import structlog
 from mmd.mock import engine_snapshot
 from mmd.mock.engine import AccountTrade, BalancesChanged, EngineEvent, ExecutionType, MatchingEngine, Order, OrderReport
 from mmd.mock.server.state_merge import JournalRecord, merge
+from mmd.types.decoding import UNREADABLE
 from mmd.types.orders import Balance
 
 _CHECKPOINT = "checkpoint.msgpack"
@@ -75,7 +76,7 @@ class StateStore:
             return None
         try:
             checkpoint = msgspec.msgpack.decode(path.read_bytes(), type=Checkpoint)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StateError(
                 f"{path} is no checkpoint of the mock exchange ({error}); delete it to start with fresh accounts"
             ) from error

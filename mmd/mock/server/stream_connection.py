@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode
 
 from mmd.mock.server.config import RateLimits
 from mmd.mock.server.connection import SocketConnection
+from mmd.types.decoding import UNREADABLE
 
 _MAX_ID_LENGTH = 36
 _SECOND_NS = 1_000_000_000
@@ -100,7 +101,7 @@ class StreamConnection:
     def _decode(self, text: str) -> dict[str, Any]:
         try:
             request = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StreamRefusal(3, f"Invalid JSON: {error}") from error
         if not isinstance(request, dict):
             raise StreamRefusal(2, "Invalid request: expected a JSON object")

@@ -10,6 +10,7 @@ from aiohttp import web
 from mmd.mock.engine import Refusal
 from mmd.mock.server.admin_guard import AdminGuard
 from mmd.mock.server.venue import Venue
+from mmd.types.decoding import UNREADABLE
 from mmd.types.instrument import InstrumentError, atoms, atoms_text
 
 PATH = "/mock/transfers"
@@ -38,7 +39,7 @@ class TransferAdmin:
         try:
             transfer = msgspec.json.decode(await request.read(), type=_Transfer)
             amount = atoms(transfer.amount)
-        except (msgspec.DecodeError, InstrumentError) as error:
+        except (*UNREADABLE, InstrumentError) as error:
             return web.json_response({"error": f"the body must be as {_EXAMPLE}: {error}"}, status=400)
         accounts = self._venue.engine.accounts()
         if transfer.account not in accounts:

@@ -17,6 +17,7 @@ from mmd.mock.server.parameters import Parameters, parse_json_object
 from mmd.mock.server.rate_limits import RateLimitLine
 from mmd.mock.server.signatures import ApiKey, websocket_payload
 from mmd.mock.server.venue import Venue
+from mmd.types.decoding import UNREADABLE
 
 _NULL = msgspec.Raw(b"null")
 _RequestId = int | Annotated[str, msgspec.Meta(max_length=36)] | None
@@ -105,7 +106,7 @@ class ApiSession:
         try:
             request = _decode_request(text)
             _check_id(request.id)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             self._reply(_ApiReply(_NULL, 400, error=ErrorBody(-1135, "Invalid JSON Request")))
             return
         show_limits = self._return_rate_limits

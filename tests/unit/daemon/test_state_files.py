@@ -35,6 +35,8 @@ def test_no_latch_file_means_never_halted(tmp_path: Path) -> None:
         b'{"version":1}',
         b'{"version":2,"record":{"halted":false,"reason":"","actor":"","time_ns":0}}',
         b"\xff\xfe",
+        b'{"version":1,"record":{"halted":true,"reason":"\xff","actor":"","time_ns":0}}',
+        b'{"x":' * 5_000,
     ],
 )
 def test_a_latch_that_cannot_be_understood_is_halted(tmp_path: Path, content: bytes) -> None:
@@ -98,7 +100,7 @@ def test_the_checkpoint_comes_back_and_the_one_before_is_kept(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.json.previous"]
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b.replace(b'"n":2', b'"n":3'), lambda b: b"", lambda b: b"[]"])
+@pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b.replace(b'"n":2', b'"n":3'), lambda b: b"", lambda b: b"[]", lambda b: b"\xff" + b])
 def test_a_damaged_checkpoint_refuses_to_start(tmp_path: Path, damage: object) -> None:
     store = CheckpointFile(tmp_path, "binance/mock")
     store.write(b'{"n":1}')
