@@ -100,7 +100,10 @@ def test_the_checkpoint_comes_back_and_the_one_before_is_kept(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "ledger.json.previous"]
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b.replace(b'"n":2', b'"n":3'), lambda b: b"", lambda b: b"[]", lambda b: b"\xff" + b])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:-10], lambda b: b.replace(b'"n":2', b'"n":3'), lambda b: b"", lambda b: b"[]", lambda b: b"\xff" + b],
+)
 def test_a_damaged_checkpoint_refuses_to_start(tmp_path: Path, damage: object) -> None:
     store = CheckpointFile(tmp_path, "binance/mock")
     store.write(b'{"n":1}')
