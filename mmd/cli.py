@@ -245,7 +245,7 @@ def use_networks(
 
     \b
     Examples:
-      mmd models use quote-v2
+      mmd models use quote-v3
       mmd models use --previous
 
     \b
@@ -271,7 +271,7 @@ def challenge_networks(
 
     \b
     Examples:
-      mmd models challenge quote-v2
+      mmd models challenge quote-v3
       mmd models challenge none
       mmd status --json | jq .trader.shadow
 

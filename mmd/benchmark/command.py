@@ -27,7 +27,7 @@ def bench(
     json_output: JsonOption = False,
     quick: QuickOption = False,
     write: WriteOption = None,
-    bundle: BundleOption = Path("models/quote-v2"),
+    bundle: BundleOption = Path("models/quote-v3"),
 ) -> None:
     """Time a tick: per stage and whole, hot and at 1,000 ticks a second over real sockets.
 

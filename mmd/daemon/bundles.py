@@ -13,7 +13,7 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 
-DEFAULT_BUNDLE = Path("models/quote-v2")
+DEFAULT_BUNDLE = Path("models/quote-v3")
 SEARCHED = (Path(), Path(__file__).resolve().parents[2], Path("/"))
 """Folders in which a relative name is looked for: here, beside the source, and an image's root."""
 

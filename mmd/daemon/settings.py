@@ -91,7 +91,7 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     bundle: Path = Field(
-        Path("models/quote-v2"),
+        Path("models/quote-v3"),
         description="Folder of the bundle. A relative one is looked for here, beside the source, and at the root of an image.",
     )
     challenger: Path | None = Field(

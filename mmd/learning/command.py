@@ -44,7 +44,7 @@ DataOption = Annotated[
         "with their trades, or one such book; may be repeated.",
     ),
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle, such as models/quote-v2.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bundle, such as models/quote-v4.")]
 EpochsOption = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training part at most.")]
 MinutesOption = Annotated[float, typer.Option("--minutes", min=0.0, help="No epoch begins after so many minutes (0: no limit).")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of first weights, batches and inventory paths.")]
@@ -105,12 +105,12 @@ def train(
 
     \b
     Examples:
-      mmd train quote --data sim:1-6,0.5 --data ../shared/data/binance_raw --out models/quote-v2
-      mmd train quote --data ../shared/data --out models/quote-v2 --architecture compact --teacher-share 0.7
+      mmd train quote --data sim:1-6,0.5 --data ../shared/data/binance_raw --out models/quote-v4
+      mmd train quote --data ../shared/data --out models/quote-v4 --architecture compact --teacher-share 0.7
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
-      mmd train quote --data sim:1-6,0.5 --out models/quote-v2 --resume
-      mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v2
-      mmd train cross-asset --data ../shared/data --out models/quote-v3 --taken-from models/quote-v2
+      mmd train quote --data sim:1-6,0.5 --out models/quote-v4 --resume
+      mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v4
+      mmd train cross-asset --data ../shared/data --out models/quote-v4 --taken-from models/quote-v3
 
     \b
     Exit codes: 0 written, 1 could not be read, trained or built, 2 usage.

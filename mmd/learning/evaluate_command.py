@@ -65,10 +65,10 @@ def evaluate(
 
     \b
     Examples:
-      mmd evaluate models/quote-v2 --data ../shared/data --markdown docs/models.md
+      mmd evaluate models/quote-v3 --data ../shared/data --markdown docs/models.md
       mmd evaluate models/quote-v1 --data day.book.parquet --predictions out.parquet --predictions-only
       mmd evaluate models/quote-v1 --data ../shared/data/us_equity --json --report report.html
-      mmd evaluate models/quote-v2 --data ../shared/data --importance --report report.html
+      mmd evaluate models/quote-v3 --data ../shared/data --importance --report report.html
 
     \b
     Exit codes: 0 done, 1 bundle or data cannot be read, 2 usage.

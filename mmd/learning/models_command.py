@@ -115,7 +115,7 @@ def diff(first: FolderArgument, second: FolderArgument, json_output: JsonOption 
 
     \b
     Example:
-      mmd models diff models/quote-v1 models/quote-v2
+      mmd models diff models/quote-v2 models/quote-v3
     """
     one, other = (_flat(_document(_load(folder))) for folder in (first, second))
     rows = [
@@ -140,8 +140,8 @@ def promote(
 
     \b
     Examples:
-      mmd promote models/quote-v2 --to backtest --evidence evaluation.json
-      mmd promote models/quote-v2 --to none
+      mmd promote models/quote-v3 --to backtest --evidence evaluation.json
+      mmd promote models/quote-v3 --to none
     """
     from mmd.inference.bundle import write_card
     from mmd.inference.card import STAGES

@@ -40,7 +40,7 @@ class RoundFailed(RuntimeError):
 
 def retrain(
     data: DataOption,
-    champion: ChampionOption = Path("models/quote-v2"),
+    champion: ChampionOption = Path("models/quote-v3"),
     out: OutOption = Path("retrained"),
     minutes: MinutesOption = 30.0,
     epochs: EpochsOption = 25,
@@ -56,7 +56,7 @@ def retrain(
 
     \b
     Examples:
-      mmd retrain --data recordings/ --champion models/quote-v2
+      mmd retrain --data recordings/ --champion models/quote-v3
       mmd retrain --data recordings/ --every 24 --shadow-minutes 60
 
     \b

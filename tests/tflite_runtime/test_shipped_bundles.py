@@ -15,7 +15,7 @@ from mmd.inference.runtime import LITERT, load_runtime
 from mmd.inference.verification import serves, verify
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-SHIPPED = "quote-v2"
+SHIPPED = "quote-v3"
 QUANTIZED = {"int8", "int8_per_tensor"}
 
 

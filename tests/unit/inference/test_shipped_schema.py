@@ -10,7 +10,7 @@ from mmd.inference.bundle import load_bundle
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
 
-SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v2"
+SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v3"
 
 
 def test_the_shipped_bundle_matches_the_running_features() -> None:

@@ -18,7 +18,7 @@ from mmd.learning.predictions import write_predictions
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 from tests.unit.learning.made_files import Columns, made_book, made_trades, written
 
-DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v2"
+DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v3"
 COLUMNS = ["ts_ns", "symbol", "price_change_bps_1s", "spread", "position", "p_up", "p_adverse", "risk"]
 
 
