@@ -185,6 +185,20 @@ def test_a_row_handed_over_is_stepped_on_as_one_written_into_the_buffer(tiny_bun
         handed.step_on([0.5] * 19)
 
 
+def test_of_a_longer_row_the_features_count_that_the_bundle_knows(tiny_bundle: Bundle) -> None:
+    known, longer = QuotePredictor(tiny_bundle), QuotePredictor(tiny_bundle)
+    wide = np.concatenate([rows(20), np.full((20, 12), 9.0, dtype=np.float32)], axis=1)
+    for row in wide:
+        known.step_on(row[:20].tolist())
+        longer.step_on(row.tolist())
+        assert outputs(longer) == outputs(known)
+    known.warm(wide[:, :20])
+    longer.warm(wide)
+    assert outputs(longer) == outputs(known)
+    with pytest.raises(ValueError, match="a window must be"):
+        longer.warm(wide[:, :19])
+
+
 def test_inventory_touches_the_heads_but_not_the_recurrent_state(tiny_bundle: Bundle) -> None:
     flat, long = QuotePredictor(tiny_bundle), QuotePredictor(tiny_bundle)
     for row in rows(20):

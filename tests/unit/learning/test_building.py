@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mmd.learning.architecture import QuoteWeights
 from mmd.learning.building import BuildSettings, build_bundle
 from mmd.learning.dataset import Dataset
 from mmd.learning.training import input_scaling, train
-from mmd.market.feature_settings import FeatureSettings, served_schemas
+from mmd.market.feature_settings import FIRST_SCHEMA_NAMES, FeatureSettings, first_schema_hash, served_schemas
 from tests.unit.learning.small_network import SIZES, TRAINING, small_dataset
 
 ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:00+00:00", "walk": TRAINING.walk, "window_steps": 5}
@@ -50,6 +51,18 @@ def test_a_built_bundle_loads_predicts_and_says_what_it_is_worth(trained: tuple[
     assert predictor.variant_name == "int8"
     predictor.warm(dataset.parts["test"][0].session.market[:60])
     assert np.isfinite([predictor.price_change, predictor.optimal_spread, predictor.position_signal]).all()
+
+
+def test_a_network_of_the_first_features_carries_the_first_schema(tmp_path: Path) -> None:
+    sizes = replace(SIZES, market=len(FIRST_SCHEMA_NAMES))
+    dataset = small_dataset()
+    weights, _ = train(dataset, TRAINING, tmp_path / "work", sizes=sizes, out_of_time=lambda: True)
+    bundle = build_bundle(tmp_path / "narrow", weights, dataset, **ARGUMENTS)
+    assert bundle.card.feature_names == FIRST_SCHEMA_NAMES
+    assert bundle.card.feature_schema_hash == first_schema_hash(FeatureSettings()) in served_schemas(FeatureSettings())
+    predictor = QuotePredictor(bundle)
+    predictor.warm(dataset.parts["test"][0].session.market[:60])
+    assert np.isfinite(predictor.price_change)
 
 
 def test_a_bundle_beyond_its_bound_is_not_built(trained: tuple[QuoteWeights, Dataset], tmp_path: Path) -> None:
