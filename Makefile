@@ -104,8 +104,13 @@ test-clients: setup-dev setup-clients ## third-party clients' sessions against t
 test-ray: setup-ray ## a sweep on a Ray cluster of this machine
 	@.venv-ray/bin/python -m pytest -m ray tests/ray $(ARGS)
 
-long: setup-dev ## tests that take longer; their tables go to docs/evidence
+long: setup-dev ## everything that takes longer, some two hours and a half; the tables go to docs/evidence
 	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(MAKE) --no-print-directory sim SEEDS=10000
+	@$(MAKE) --no-print-directory mutations
+	@$(MAKE) --no-print-directory drill KILLS=100
+	@$(MAKE) --no-print-directory load FOR=600
+	@$(MAKE) --no-print-directory soak FOR=1800
 
 drill: setup-dev ## kill, stop, starve and cut off real processes: docs/evidence/drill.md (KILLS=100: a quarter of an hour)
 	@$(BIN)/python -m tests.acceptance.drill --kills $${KILLS:-100} --write docs/evidence/drill.md
