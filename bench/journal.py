@@ -18,7 +18,7 @@ from typing import Any
 
 from mmd.benchmark.frames import Frames, simulated_frames
 from mmd.benchmark.session import HotSession, nowhere
-from mmd.daemon.bundles import load_networks
+from mmd.daemon.bundles import load_networks, plain_predictor
 from mmd.daemon.core_building import trader_config
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.session_journal import JournaledStages, session_begin
@@ -52,7 +52,7 @@ def measure(frames: Frames, folder: Path) -> tuple[Figures, Figures, Any, float]
     writer = JournalWriter(folder, config.session, JournalSettings(min_free_bytes=0))
     predictors: dict[str, QuotePredictor] = {SYMBOL: JournaledPredictor(bundle, runtime, SYMBOL, lambda said: writer.append(said))}
     journaled = HotSession(frames.snapshot, instruments, bundle, predictors, JournaledStages(writer))
-    plain = HotSession(frames.snapshot, instruments, bundle, {SYMBOL: QuotePredictor(bundle, runtime)}, StageClock())
+    plain = HotSession(frames.snapshot, instruments, bundle, {SYMBOL: plain_predictor(bundle, runtime, SYMBOL)}, StageClock())
     _attach(journaled, writer)
     writer.begin(session_begin(settings, config, time.time_ns(), instruments, None, None, bundle, predictors))
     figures = (Figures(), Figures())

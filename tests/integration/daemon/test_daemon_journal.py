@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.halt_file import HaltFile
 from mmd.journal.reader import SessionJournal, session_summaries
+from mmd.mock.server import MockExchange
 from mmd.replay.session import ReplayedSession
 from mmd.replay.verification import Verdict, Verification
 from mmd.types.market import BatchEnd
@@ -90,6 +92,33 @@ async def test_a_journal_that_cannot_be_kept_is_a_halt_with_its_reason(tmp_path:
     verdict = verify(newest(tmp_path))
     assert verdict.matches, verdict.difference
     assert verdict.incomplete == ""
+
+
+def moved(venue: MockExchange) -> Callable[[], bool]:
+    """Whether the market has gone on by a hundred updates since now."""
+    before = venue.engine.touch("BTCUSDT")[0]
+    return lambda: venue.engine.touch("BTCUSDT")[0] > before + 100
+
+
+async def test_a_session_in_which_networks_were_swapped_and_challenged_comes_out_again(tmp_path: Path) -> None:
+    models = Path(__file__).parents[3] / "models"
+    changes: dict[str, Any] = {"quoting": {"strategy": "neural"}, "networks": {"bundle": models / "quote-v1"}}
+    async with mock_exchange() as venue, daemon_on(venue, tmp_path, **changes, **ROOMY) as running:
+        await running.url()
+        await running.until("a market", lambda: venue.engine.touch("BTCUSDT")[1] > 0)
+        status, answer = await running.ask("POST", "/models", challenger=str(models / "quote-v2"))
+        assert status == 200, answer
+        await running.until("the market to move on", moved(venue))
+        status, answer = await running.ask("POST", "/models", use=str(models / "quote-v2"))
+        assert status == 200, answer
+        await running.until("the market to move on", moved(venue))
+        await running.leave()
+    journal = newest(tmp_path)
+    kinds = {type(record).__name__ for record in journal.records()}
+    assert {"NetworksSwapped", "NetworksChallenged"} <= kinds
+    verdict = verify(journal)
+    assert verdict.matches, verdict.difference
+    assert verdict.evaluations > 0
 
 
 async def test_a_daemon_can_do_without(tmp_path: Path) -> None:
