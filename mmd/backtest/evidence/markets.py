@@ -44,6 +44,8 @@ class RealMarket:
             "latency": "5ms",
             "settings": LIFTED,
             "calendar": self.calendar,
+            # The same orders, compiled; it trades without networks.
+            "speed": "exact" if changes.get("strategy", "neural") == "neural" else "fast",
             **changes,
         }
         return Experiment(**values)  # type: ignore[arg-type]

@@ -48,7 +48,8 @@ def look_at_orders(w: World, matcher: Any) -> None:
             w.state[0].error = LOST_ORDER
         else:
             order.seen_status, order.seen_exchange_ns = seen.status, seen.exch_timestamp
-            order.seen_left, order.seen_asked = seen.leaves_qty, seen.qty
+            # While a request is under way the quantity shown is the one asked for, not yet the exchange's.
+            order.seen_left, order.seen_asked = seen.leaves_qty, seen.qty if seen.req == 0 else -1.0
 
 
 @calling_library

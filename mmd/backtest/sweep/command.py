@@ -51,6 +51,7 @@ def sweep(
     fit: Annotated[bool, typer.Option("--fit/--no-fit", help="Whether glft and avellaneda-stoikov are calibrated there.")] = True,
     fills: Annotated[str, typer.Option("--fills", help="recorded, probabilistic or auto.")] = "auto",
     fill_model: Annotated[str, typer.Option("--fill-model", metavar="NAME=VALUE,...", help="As for `mmd backtest`.")] = "",
+    speed: Annotated[str, typer.Option("--speed", help="exact or fast, as for `mmd backtest`.")] = "exact",
     days: Annotated[str, typer.Option("--calendar", metavar="DAYSxHOURS", help="As for `mmd backtest`.")] = "365x24",
     seed: Annotated[int, typer.Option("--seed", help="Of the study, the bootstrap and the fill model.")] = 1,
     assignments: Annotated[
@@ -103,6 +104,7 @@ def sweep(
             fills=fills,
             fill_model=fill_model,
             fill_seed=seed,
+            speed=speed,
             calendar=days,
             seed=seed,
         )
