@@ -5,7 +5,7 @@ A part says from where to where it reaches and which first share of it nobody tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmd.backtest.errors import BacktestError
@@ -29,6 +29,8 @@ class RealMarket:
     calendar: str = "365x24"
     least_fills: int = 10
     """In each earlier part, else a trial counts as not trading."""
+    fast: bool = field(default=True, repr=False)
+    """Whether the fast speed trades it (the same orders, compiled): with recorded funding marks and with networks it does not."""
 
     def experiment(self, data: Path, window: Window, **changes: object) -> Experiment:
         """A run on one of its parts. Raises `BacktestError` where its files are not there."""
@@ -44,8 +46,7 @@ class RealMarket:
             "latency": "5ms",
             "settings": LIFTED,
             "calendar": self.calendar,
-            # The same orders, compiled; it trades without networks.
-            "speed": "exact" if changes.get("strategy", "neural") == "neural" else "fast",
+            "speed": "fast" if self.fast and changes.get("strategy", "neural") != "neural" else "exact",
             **changes,
         }
         return Experiment(**values)  # type: ignore[arg-type]
@@ -78,6 +79,7 @@ MARKETS = (
         (Window("", "2023-04-05T00:03:00", 0.4),),
         Window("", "", 0.56),
         "after 00:03 of the last day",
+        fast=False,
     ),
     RealMarket(
         "BTCUSDT USD-M 2024-07-18/19",
