@@ -78,6 +78,9 @@ def backtest(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of quoting or risk; may be repeated.")
     ] = None,
+    latencies: Annotated[
+        str, typer.Option("--latencies", metavar="5ms,...", help="Run at each of these too, for the plot of latency sensitivity.")
+    ] = "",
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="OUT.html", help="Write a page with plots, JSON and parquet beside it.")
@@ -97,6 +100,7 @@ def backtest(
       mmd backtest --bundle models/quote-v1 --data ../shared/data/us_equity --symbols AIG --json > evidence.json
       mmd backtest --data fx/XAUUSD.oanda.book.parquet --strategy fixed --fill-model arrivals=0.1,adverse=0.5
       mmd backtest --data ../shared/data/binance_raw --symbols ETHUSDT --strategy glft --speed fast
+      mmd backtest --data day.book.parquet --strategy glft --latencies 1ms,5ms,20ms,100ms --report out.html
       mmd backtest compare a.json b.json
 
     \b
@@ -113,6 +117,7 @@ def backtest(
     from mmd.backtest.figures import Terms
     from mmd.backtest.options import parse_calendar, parse_options
     from mmd.backtest.report import document, encode
+    from mmd.backtest.sensitivity import latency_sensitivity, parse_latencies
 
     try:
         options = parse_options(
@@ -133,11 +138,14 @@ def backtest(
             speed=speed,
         )
         calendar: Calendar = parse_calendar(days)
+        others = parse_latencies(latencies)
     except BacktestError as error:
         _fail(str(error), EXIT_USAGE)
-    run = _run(data, [name.strip() for name in symbols.split(",") if name.strip()], options, bundle)
+    names = [name.strip() for name in symbols.split(",") if name.strip()]
+    run = _run(data, names, options, bundle)
     terms = Terms(capital or float(options.risk.max_position_notional), calendar, trials, seed, options.taker_fee)
     found = document(run, terms)
+    found["latency_sensitivity"] = latency_sensitivity(options, others, lambda each: _run(data, names, each, bundle), terms)
     if report is not None:
         _write(run, found, report)
     if json_output:

@@ -99,6 +99,7 @@ def _plots(run: Run, report: dict[str, Any]) -> list[tuple[str, Any]]:
     fall = equity - np.maximum.accumulate(equity) if len(equity) else equity
     money.add_scatter(x=times[kept], y=fall[kept], name="drawdown", fill="tozeroy")
     plots = [("Equity and drawdown, quote units", money), ("PnL split, quote units", _split(report))]
+    plots += sensitivity_plots(report)
     for track in tracks:
         symbol = track.instrument.symbol
         plots.append((f"{symbol}: inventory, share of its limit", _inventory(track)))
@@ -116,6 +117,37 @@ def _split(report: dict[str, Any]) -> Any:
     names = ["spread", "adverse_selection", "inventory", "fees", "funding", "unexplained", "total"]
     values = [-split[name] if name == "fees" else split[name] for name in names]
     return graph_objects.Figure(graph_objects.Bar(x=[name.replace("_", " ") for name in names], y=values))
+
+
+def sensitivity_plots(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    """PnL per volume by fee, and by latency where runs at others were made."""
+    from plotly import graph_objects
+
+    plots: list[tuple[str, Any]] = []
+    if report["latency_sensitivity"]:
+        told = [row for row in report["latency_sensitivity"] if row["pnl_per_volume_bps"] is not None]
+        values = [row["pnl_per_volume_bps"] for row in told]
+        ends = [row["pnl_per_volume_bps_interval"] for row in told]
+        errors = {
+            "type": "data",
+            "symmetric": False,
+            "array": [0.0 if end["high"] is None else end["high"] - value for end, value in zip(ends, values, strict=True)],
+            "arrayminus": [0.0 if end["low"] is None else value - end["low"] for end, value in zip(ends, values, strict=True)],
+        }
+        figure = graph_objects.Figure()
+        figure.add_scatter(x=[row["latency_ms"] for row in told], y=values, error_y=errors, mode="lines+markers")
+        figure.update_xaxes(type="log", title="latency of feed, order entry and response each, ms")
+        plots.append(("Latency sensitivity: PnL per volume, bps", figure))
+    if report["fee_sensitivity"]:
+        rows = report["fee_sensitivity"]
+        figure = graph_objects.Figure()
+        figure.add_scatter(
+            x=[row["maker_fee_bps"] for row in rows], y=[row["pnl_per_volume_bps"] for row in rows], mode="lines+markers"
+        )
+        figure.add_hline(y=0.0, line_width=1)
+        figure.update_xaxes(title="maker's fee, bps (below zero: a rebate)")
+        plots.append(("Fee sensitivity: PnL per volume, bps", figure))
+    return plots
 
 
 def _inventory(track: SymbolTrack) -> Any:

@@ -14,6 +14,7 @@ from mmd.backtest.attribution import MidPath, fill_columns, markouts
 from mmd.backtest.data import MarketSource
 from mmd.backtest.figures import MARKOUT_SECONDS, Terms, figures
 from mmd.backtest.runner import Options, Run
+from mmd.backtest.sensitivity import fee_sensitivity
 from mmd.backtest.venue import FundingRecord
 from mmd.inference.bundle import content_digest
 
@@ -22,6 +23,7 @@ REPORT = "backtest"
 
 def document(run: Run, terms: Terms) -> dict[str, Any]:
     """What `--json` prints. Says what it is of (`report`, `bundle_content`) so that a promotion can lean on it."""
+    found = figures(run.recorder, run.venue.placed, terms)
     options, bundle = run.options, run.trader.bundle
     return {
         "report": REPORT,
@@ -32,7 +34,9 @@ def document(run: Run, terms: Terms) -> dict[str, Any]:
         "data": [str(path) for source in run.sources for path in source.files],
         "from": _iso(run.recorder.begin_ns),
         "to": _iso(run.recorder.end_ns),
-        "figures": figures(run.recorder, run.venue.placed, terms),
+        "figures": found,
+        "fee_sensitivity": fee_sensitivity(found, options.maker_fee, run.halt is not None),
+        "latency_sensitivity": [],
         "orders": {"sent": run.venue.sent, "rested": run.venue.placed, "refused_as_taking": run.venue.refused},
         "halt": None if run.halt is None else {"reason": run.halt.reason, "time": _iso(run.halt.time_ns)},
         "model": {
