@@ -90,13 +90,11 @@ def fit(reached: npt.NDArray[np.float64], moves: npt.NDArray[np.float64], symbol
     if len(used) < LEAST_DISTANCES or sigma == 0.0:
         raise BacktestError(
             f"{symbol}: too little traded to calibrate on ({len(used)} distances were reached {LEAST_REACHED} times or more in "
-            f"{seconds:.0f} s, and {LEAST_DISTANCES} are needed): give more data, or parameters with --no-calibrate and --set"
+            f"{seconds:.0f} s, and {LEAST_DISTANCES} are needed): give more data, or parameters with --no-fit and --set"
         )
     slope, intercept = np.polyfit(distances[used], np.log(counts[used] / seconds), 1, w=np.sqrt(counts[used]))
     if slope >= 0:
-        raise BacktestError(
-            f"{symbol}: trades do not become rarer with distance here; give parameters with --no-calibrate and --set"
-        )
+        raise BacktestError(f"{symbol}: trades do not become rarer with distance here; give parameters with --no-fit and --set")
     sigma_horizon = sigma * float(np.sqrt(horizon_seconds))
     rate = float(np.exp(intercept))
     return Calibration(rate, -float(slope), sigma, rate * horizon_seconds, -float(slope) * sigma_horizon, len(reached), len(used))

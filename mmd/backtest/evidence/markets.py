@@ -84,9 +84,10 @@ MARKETS = (
     RealMarket(
         "BTCUSDT USD-M 2024-07-18/19",
         ("binance_raw/usdm__btcusdt_20240718.gz", "binance_raw/usdm__btcusdt_20240719.gz"),
-        (Window("", "2024-07-19T00:01:00", 0.4),),
+        (Window("", "2024-07-19T00:01:00", 0.6),),
         Window("", "", 0.505),
         "after 00:01 of the last day",
+        least_fills=6,
     ),
     RealMarket(
         "ETHUSDT USD-M 2024-07-18/19",
