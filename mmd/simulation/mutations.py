@@ -89,16 +89,16 @@ def _without(reason: str) -> Patches:
 
 
 def _sides_netted(true: Any) -> Any:
-    def exposure(self: Any, view: Any, known: Any, side: Side, price_x2: int, lots: int) -> Any:
-        netted = view.buy_at_risk_lots - view.sell_at_risk_lots
+    def check(self: PreTradeChecks, view: Any, *arguments: Any, **named: Any) -> Any:
         kept = view.buy_at_risk_lots, view.sell_at_risk_lots
+        netted = kept[0] - kept[1]
         view.buy_at_risk_lots, view.sell_at_risk_lots = max(0, netted), max(0, -netted)
         try:
-            return true(self, view, known, side, price_x2, lots)
+            return true(self, view, *arguments, **named)
         finally:
             view.buy_at_risk_lots, view.sell_at_risk_lots = kept
 
-    return exposure
+    return check
 
 
 def _replacement_counts_once(true: Any) -> Any:
@@ -261,13 +261,13 @@ def _false(*arguments: Any, **named: Any) -> bool:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    Mutation("no_position_check", 1, "the position check passes everything", _without("position")),
-    Mutation("no_gross_check", 1, "the gross exposure check passes everything", _without("gross_exposure")),
-    Mutation("no_collar", 1, "the price collar passes everything", _without("price_collar")),
-    Mutation("no_order_rate", 1, "the order rate passes everything", _without("order_rate")),
-    Mutation("no_open_orders_check", 1, "the count of open orders passes everything", _without("open_orders")),
+    Mutation("no_position_check", 1, "what the position check refuses is sent", _without("position")),
+    Mutation("no_gross_check", 1, "what the gross exposure check refuses is sent", _without("gross_exposure")),
+    Mutation("no_collar", 1, "what the price collar refuses is sent", _without("price_collar")),
+    Mutation("no_order_rate", 1, "what the order rate refuses is sent", _without("order_rate")),
+    Mutation("no_open_orders_check", 1, "what the count of open orders refuses is sent", _without("open_orders")),
     Mutation("no_self_trade_check", 1, "orders may meet our own", _without("self_trade")),
-    Mutation("sides_netted", 1, "what buys is set off against what sells", _wrap(PreTradeChecks, "_exposure", _sides_netted)),
+    Mutation("sides_netted", 1, "what buys is set off against what sells", _wrap(PreTradeChecks, "check", _sides_netted)),
     Mutation(
         "cancelling_not_counted",
         1,

@@ -9,7 +9,7 @@ import pytest
 from mmd.simulation import evidence
 from mmd.simulation.campaign import run_campaign, run_seeds, silence
 from mmd.simulation.mutation_run import find, run_mutation, run_mutations
-from mmd.simulation.mutations import MUTATIONS
+from mmd.simulation.mutations import MUTATIONS, Mutation
 from mmd.simulation.shrink import Shrinker, explain_failure
 from mmd.simulation.story import KINDS, draw_story
 from mmd.simulation.world import run_story
@@ -76,6 +76,14 @@ def test_a_broken_rule_is_noticed_within_a_few_seeds(name: str) -> None:
 def test_every_safety_rule_is_broken_by_some_mutation() -> None:
     assert {mutation.rule for mutation in MUTATIONS} == set(evidence.RULES)
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_breaks_what_is_there_and_puts_it_back(mutation: Mutation) -> None:
+    with mutation.applied(), silence():
+        run_story(draw_story(1))
+    with silence():
+        assert run_story(draw_story(1)).violation is None
 
 
 def test_a_failure_is_shrunk_and_told() -> None:
