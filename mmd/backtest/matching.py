@@ -113,8 +113,11 @@ class Matcher:
         if code not in (_TIMEOUT, _RESPONSE):
             what = "the data has ended" if code == _ENDED else f"hftbacktest reports error {code}"
             raise BacktestError(f"{what} at {self.now_ns}, on the way to {until_ns}")
+        if code == _TIMEOUT:
+            self.now_ns = until_ns
+            return False
         self.now_ns = int(library.hashmapbt_current_timestamp(self._pointer))
-        return bool(code == _RESPONSE)
+        return True
 
     def place(self, market: int, number: int, side: Side, price_ticks: int, lots: int) -> None:
         """Send a post-only order; `number` is new. Raises `BacktestError`."""

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 SESSION = "backtest"
 Speed = Literal["exact", "fast"]
 SPEEDS: tuple[Speed, ...] = ("exact", "fast")
+MOST_EVENTS_KEPT = 200_000
+"""Of one market, in memory for the length of a run: some hundred MB."""
 CALIBRATED = ("glft", "avellaneda-stoikov")
 
 
@@ -204,6 +206,31 @@ def run_on(
     return _run_exact(plan, networks, on_progress, on_command, matcher_type)
 
 
+class KeptEvents:
+    """Events that were decoded for the conversion, so that they need not be decoded again; none of a market of very many."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[Any]] = {}
+
+    def keeping(self, symbol: str) -> Watcher:
+        """Keeps what passes, unless that becomes too much."""
+
+        def passing(events: Iterable[Any]) -> Iterator[Any]:
+            kept: list[Any] = []
+            for event in events:
+                if len(kept) < MOST_EVENTS_KEPT:
+                    kept.append(event)
+                yield event
+            if len(kept) < MOST_EVENTS_KEPT:
+                self._events[symbol] = kept
+
+        return passing
+
+    def of(self, symbol: str) -> list[Any] | None:
+        """All events of a symbol, or None."""
+        return self._events.get(symbol)
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What both speeds are told, worked out from options and data."""
@@ -218,6 +245,7 @@ class _Plan:
     sample_ns: int
     convert_seconds: float
     funding: list[FundingPoint]
+    kept: KeptEvents
 
     @property
     def round_trip_ns(self) -> int:
@@ -232,11 +260,12 @@ def _plan(
     sources: list[MarketSource], options: Options, given: list[ConvertedMarket] | None, columns: MarketColumns | None
 ) -> _Plan:
     latency = options.latency_for(sources)
+    kept = KeptEvents()
     began = time.process_time()
     if columns is not None:
         markets = [columns.market(source, latency) for source in sources]
     else:
-        markets = given or [convert_source(source, options, latency) for source in sources]
+        markets = given or [convert_source(source, options, latency, kept.keeping(source.symbol)) for source in sources]
     converted = time.process_time()
     begin_ns = min(market.begin_ns for market in markets)
     last_ns = max(market.end_ns for market in markets)
@@ -265,7 +294,9 @@ def _plan(
             options.funding_rate,
         )
     ]
-    return _Plan(options, latency, sources, markets, calibrations, config, trade_from_ns, sample_ns, converted - began, funding)
+    return _Plan(
+        options, latency, sources, markets, calibrations, config, trade_from_ns, sample_ns, converted - began, funding, kept
+    )
 
 
 def _run_exact(
@@ -279,6 +310,10 @@ def _run_exact(
     bundle, predictors = networks([s.symbol for s in sources]) if networks is not None else (None, None)
     instruments = {source.symbol: source.instrument for source in sources}
     trader = Trader(plan.config, instruments, bundle=bundle, predictors=predictors)
+    for desk in trader.desks.values():
+        # Figures for a screen, which nobody looks at here and which decide nothing.
+        desk.watch = None
+        desk.perception.drift = None
     matcher = plan.matcher(matcher_type)
     recorder = Recorder(instruments, plan.sample_ns)
     venue = BacktestVenue(matcher, list(instruments.values()), options.maker_fee, plan.round_trip_ns, recorder.on_fill)
@@ -288,7 +323,7 @@ def _run_exact(
         trader, matcher, venue, recorder, trade_from_ns=plan.trade_from_ns, on_progress=on_progress, on_command=on_command
     )
     started = time.process_time()
-    session.run([_events(source, options) for source in sources])
+    session.run([plan.kept.of(source.symbol) or _events(source, options) for source in sources])
     seconds = time.process_time() - started
     matcher.close()
     return Run(

@@ -106,14 +106,23 @@ def test_the_simulated_market(simulated: Path, strategy: str, latency: str, queu
     assert agree([simulated], options)
 
 
-@pytest.mark.parametrize("strategy", ["fixed", "glft", "avellaneda-stoikov"])
-def test_a_real_recording(strategy: str) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "settings"),
+    [
+        ("fixed", LIFTED),
+        ("glft", LIFTED),
+        ("avellaneda-stoikov", LIFTED),
+        # A loss that shrinks the size: amends that are still in flight when another order is answered.
+        ("fixed", ("risk.max_daily_loss=0.2", "quoting.fixed_half_spread_bps=0.02")),
+    ],
+)
+def test_a_real_recording(strategy: str, settings: tuple[str, ...]) -> None:
     place = Path(os.environ.get("MMD_DATA_DIR", "../shared/data")).joinpath(*RAW)
     if not place.exists():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{place} is missing: set MMD_DATA_DIR")
         pytest.skip(f"{place} is not there: set MMD_DATA_DIR to the folder of the real data")
-    assert len(agree([place], parse_options(strategy=strategy, assignments=LIFTED))) > 20
+    assert len(agree([place], parse_options(strategy=strategy, assignments=settings))) > 20
 
 
 def test_a_seeded_exact_run_sends_what_it_always_sent(simulated: Path) -> None:

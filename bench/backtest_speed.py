@@ -1,0 +1,128 @@
+"""Events a second of both speeds of a backtest, of making the fast one's cache, and of hftbacktest's bare loop on the same events.
+
+`python bench/backtest_speed.py RECORDING OUT.md [OUT.json]`. CPU seconds of one thread, the best of three rounds taken in turn, so
+that the ratios are of one run; absolute numbers are those of whatever machine this was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROUNDS = 3
+STRATEGIES = ("fixed", "glft", "avellaneda-stoikov")
+BARE_STEP_NS = 100_000_000
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) not in (2, 3):
+        sys.stderr.write("usage: python bench/backtest_speed.py RECORDING OUT.md [OUT.json]\n")
+        return 2
+    from mmd.backtest.fast import market_pass
+    from mmd.backtest.fast.entry import entry
+    from mmd.backtest.options import parse_options
+    from mmd.backtest.runner import run_backtest
+    from mmd.daemon.bundles import DEFAULT_BUNDLE, load_networks
+
+    assert entry.address, "compiled, or found where compiled code is kept, before the cache is moved"
+    place = Path(arguments[0])
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MMD_CACHE_DIR"] = folder
+        best: dict[str, float] = {}
+        events = 0
+
+        def networks(names: Any) -> Any:
+            return load_networks(DEFAULT_BUNDLE, names, "auto")
+
+        def took(name: str, seconds: float) -> None:
+            best[name] = min(best.get(name, seconds), seconds)
+
+        for _ in range(ROUNDS):
+            market_pass.forget()
+            for path in Path(folder).glob("columns/*"):
+                path.unlink()
+            for strategy in STRATEGIES:
+                options = parse_options(strategy=strategy, calibrated=False)
+                exact = run_backtest([place], [], options)
+                fast = run_backtest([place], [], replace(options, speed="fast"))
+                events = exact.events
+                if [track.fills for track in exact.recorder.tracks.values()] != [
+                    track.fills for track in fast.recorder.tracks.values()
+                ]:
+                    raise SystemExit(f"{strategy}: the two speeds differ")
+                took(f"exact, {strategy}", exact.seconds)
+                took(f"fast, {strategy}", fast.seconds)
+                if strategy == STRATEGIES[0]:
+                    took("making the cache (once a market)", fast.cache.seconds if fast.cache else 0.0)
+                took("hftbacktest's bare loop", bare_loop(fast.markets[0]))
+            took("exact, neural", run_backtest([place], [], parse_options(strategy="neural"), networks).seconds)
+    table = rows(best, events)
+    Path(arguments[1]).write_text(page(table, place.name, events), encoding="utf-8")
+    if len(arguments) == 3:
+        Path(arguments[2]).write_text(json.dumps({"data": place.name, "events": events, "rows": table}, indent=2) + "\n")
+    return 0
+
+
+def fills(run: Any) -> list[Any]:
+    return [track.fills for track in run.recorder.tracks.values()]
+
+
+def bare_loop(market: Any) -> float:
+    """CPU seconds in which hftbacktest passes over the same events without anybody trading."""
+    from mmd.backtest.fast.compiling import calling_library
+    from mmd.backtest.matching import Matcher, OrderLatency
+
+    global _loop
+    if _loop is None:
+        _loop = calling_library(_pass_over)
+    matcher = Matcher([market.events], [OrderLatency(1_000_000, 1_000_000)], "risk-averse")
+    exchange = matcher.compiled_interface()
+    _loop(exchange, 0)
+    started = time.thread_time()
+    _loop(exchange, BARE_STEP_NS)
+    seconds = time.thread_time() - started
+    matcher.close()
+    return seconds
+
+
+_loop: Any = None
+
+
+def _pass_over(exchange: Any, step_ns: int) -> None:
+    if step_ns:
+        while exchange.elapse(step_ns) == 0:
+            pass
+
+
+def rows(best: dict[str, float], events: int) -> list[dict[str, Any]]:
+    bare = best["hftbacktest's bare loop"]
+    return [
+        {"what": name, "events_a_second": round(events / seconds), "of_the_bare_loop": round(bare / seconds, 4)}
+        for name, seconds in sorted(best.items(), key=lambda item: item[1])
+    ]
+
+
+def page(table: list[dict[str, Any]], data: str, events: int) -> str:
+    lines = [
+        "# Speed of backtests",
+        "",
+        f"`python bench/backtest_speed.py`, on {data} ({events:,} events).",
+        f"CPU time of one thread, the best of {ROUNDS} rounds of one run.",
+        "Fast runs are those after the cache; the fills of both speeds were compared and are the same.",
+        "",
+        "| what | events a second | share of the bare loop |",
+        "|---|---|---|",
+        *[f"| {row['what']} | {row['events_a_second']:,} | {row['of_the_bare_loop']:.2%} |" for row in table],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
