@@ -57,7 +57,6 @@ def test_a_run_holds_together_at_any_latency(recorded: Path, strategy: str, late
 
 def test_a_fee_moves_no_order_where_limits_on_loss_are_far(recorded: Path) -> None:
     from mmd.backtest.evidence.markets import LIFTED
-
     from mmd.backtest.options import parse_options
 
     free, dear = (
