@@ -4,7 +4,7 @@ PYTHON ?= python3
 SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
-CORE_TESTS := tests/property tests/simulation $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
+CORE_TESTS := tests/property tests/simulation tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
 .DEFAULT_GOAL := help
 
 .PHONY: audit drill load soak results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence

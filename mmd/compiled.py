@@ -10,15 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any, TypeVar
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from types import ModuleType
 
 CHOICE_VARIABLE = "MMD_CORE"
 FOLDER_VARIABLE = "MMD_CORE_DIR"
@@ -164,26 +158,42 @@ def judge(folder: Path) -> tuple[Core, CompiledFinder | None]:
     return Core("compiled", str(folder)), CompiledFinder(folder, manifest["modules"])
 
 
-@cache
+_written: dict[str, ModuleType] = {}
+"""Modules of `MODULES` as they are written, where the compiled ones are what everybody else imports."""
+
+
 def source_module(name: str) -> ModuleType:
-    """A module as it is written, beside the compiled one of that name, which stays what everybody imports."""
-    if not isinstance(getattr(sys.modules.get(name), "__loader__", None), ExtensionFileLoader):
+    """A module as it is written, with everything of the compiled group that it imports, for who would compile it in another way.
+
+    The compiled one of that name stays what everybody else imports. Where nothing is compiled, it is the module itself.
+    """
+    if not any(isinstance(finder, CompiledFinder) for finder in sys.meta_path):
         return importlib.import_module(name)
-    path = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
-    spec = spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    if name not in _written:
+        _import_as_written(name)
+    return _written[name]
 
 
-def as_written(function: Function) -> Function:
-    """A function's Python source as a function, for who would compile it in another way; itself where it is no other."""
-    if isinstance(function, FunctionType):
-        return function
-    written: Function = getattr(source_module(function.__module__), function.__name__)
-    return written
+def _import_as_written(name: str) -> None:
+    in_use = {each: sys.modules.pop(each) for each in MODULES if each in sys.modules}
+    finders = [finder for finder in sys.meta_path if isinstance(finder, CompiledFinder)]
+    for finder in finders:
+        sys.meta_path.remove(finder)
+    sys.modules.update(_written)
+    try:
+        importlib.import_module(name)
+    finally:
+        for each in MODULES:
+            if each in sys.modules:
+                _written[each] = sys.modules.pop(each)
+                package, _, short = each.rpartition(".")
+                # A package names its modules, too, and `from package import module` goes by that.
+                vars(sys.modules[package]).pop(short, None)
+        sys.meta_path[:0] = finders
+        for each, module in in_use.items():
+            sys.modules[each] = module
+            package, _, short = each.rpartition(".")
+            setattr(sys.modules[package], short, module)
 
 
 def install() -> Core:

@@ -17,13 +17,7 @@ from typing import Any, TypeVar
 import numba as compiler
 from numba.extending import register_jitable
 
-from mmd.execution.ledger import share_of, traded
-from mmd.execution.quote_diff import order_fault, price_tolerances
-from mmd.quoting.avellaneda_stoikov import avellaneda_stoikov_terms
-from mmd.quoting.fixed import fixed_terms
-from mmd.quoting.glft import glft_terms
-from mmd.quoting.quote import inventory_shift, outward_prices, quote_lots, quote_sizes, tradable
-from mmd.risk import checks
+from mmd.backtest.fast import formulas
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 INNER: dict[str, Any] = {
@@ -39,29 +33,7 @@ numba: Any = compiler
 ROOMS = ("quoting", "risk", "execution", "backtest/fast")
 KEPT_BUILDS = 4
 """Folders of machine code that are kept, the newest."""
-SHARED: tuple[Callable[..., Any], ...] = (
-    share_of,
-    traded,
-    order_fault,
-    price_tolerances,
-    avellaneda_stoikov_terms,
-    fixed_terms,
-    glft_terms,
-    inventory_shift,
-    outward_prices,
-    quote_lots,
-    quote_sizes,
-    tradable,
-    checks.order_fault,
-    checks.exposure_fault,
-    checks.standing_fault,
-    checks.age_fault,
-    checks.larger,
-    checks.quote_atoms,
-)
-"""The live path's own functions, which compiled code calls by their names."""
-
-for _function in SHARED:
+for _function in formulas.ALL:
     register_jitable(_function)
 
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 from math import sqrt
 
 from mmd.backtest.fast.compiling import compiled
+from mmd.backtest.fast.formulas import (
+    avellaneda_stoikov_terms,
+    check_order,
+    fixed_terms,
+    glft_terms,
+    order_fault,
+    outward_prices,
+    price_tolerances,
+    quote_sizes,
+    standing_fault,
+    tradable,
+)
 from mmd.backtest.fast.layout import (
     AMENDED_ORDER,
     AVELLANEDA_STOIKOV,
@@ -26,13 +38,7 @@ from mmd.backtest.fast.layout import (
 from mmd.backtest.fast.safeguards import budget_left, mark, paused, pressure, rate_allows, record_order, set_pause, unrealised
 from mmd.backtest.fast.tracking import add_sent, apply, at_risk, begin_cancel, fail, remaining
 from mmd.backtest.fast.venue import venue_amend, venue_cancel, venue_place
-from mmd.execution.quote_diff import FAULTS, MISSING, TOO_LARGE, TOO_PASSIVE, TOO_SMALL, order_fault, price_tolerances
-from mmd.quoting.avellaneda_stoikov import avellaneda_stoikov_terms
-from mmd.quoting.fixed import fixed_terms
-from mmd.quoting.glft import glft_terms
-from mmd.quoting.quote import outward_prices, quote_sizes, tradable
-from mmd.risk.checks import order_fault as check_order
-from mmd.risk.checks import standing_fault
+from mmd.execution.quote_diff import FAULTS, MISSING, TOO_LARGE, TOO_PASSIVE, TOO_SMALL
 from mmd.trader.order_desk import PACING
 
 LARGE = FAULTS.index(TOO_LARGE)

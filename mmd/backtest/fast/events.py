@@ -6,6 +6,7 @@ from typing import Any
 
 from mmd.backtest.fast.compiling import compiled
 from mmd.backtest.fast.desk import blocked, cancel, halt, limit_lots, mark_and_check, refresh, withdraw
+from mmd.backtest.fast.formulas import traded
 from mmd.backtest.fast.layout import (
     ACCEPTED,
     ANSWERS,
@@ -61,7 +62,6 @@ from mmd.backtest.fast.layout import (
 from mmd.backtest.fast.safeguards import breached, set_pause
 from mmd.backtest.fast.tracking import apply, backoff_ns, fail, find, on_rejected, on_update, proves_absence
 from mmd.backtest.fast.venue import answer, standing, take_responses, venue_knows
-from mmd.execution.ledger import traded
 from mmd.execution.tracker import NS_PER_MS
 
 # ---- events

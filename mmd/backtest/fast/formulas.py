@@ -1,0 +1,50 @@
+"""The live path's own formulas as they are written in Python, for numba to compile, whichever core this process runs.
+
+numba needs bytecode, which functions that are compiled to C have not: so they are taken from their sources.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmd.compiled import source_module
+
+_ledger: Any = source_module("mmd.execution.ledger")
+_quote_diff: Any = source_module("mmd.execution.quote_diff")
+_avellaneda_stoikov: Any = source_module("mmd.quoting.avellaneda_stoikov")
+_fixed: Any = source_module("mmd.quoting.fixed")
+_glft: Any = source_module("mmd.quoting.glft")
+_quote: Any = source_module("mmd.quoting.quote")
+_checks: Any = source_module("mmd.risk.checks")
+
+share_of, traded = _ledger.share_of, _ledger.traded
+order_fault, price_tolerances = _quote_diff.order_fault, _quote_diff.price_tolerances
+avellaneda_stoikov_terms = _avellaneda_stoikov.avellaneda_stoikov_terms
+fixed_terms = _fixed.fixed_terms
+glft_terms = _glft.glft_terms
+inventory_shift, outward_prices = _quote.inventory_shift, _quote.outward_prices
+quote_lots, quote_sizes, tradable = _quote.quote_lots, _quote.quote_sizes, _quote.tradable
+check_order, standing_fault, exposure_fault = _checks.order_fault, _checks.standing_fault, _checks.exposure_fault
+age_fault, larger, quote_atoms = _checks.age_fault, _checks.larger, _checks.quote_atoms
+
+ALL = (
+    share_of,
+    traded,
+    order_fault,
+    price_tolerances,
+    avellaneda_stoikov_terms,
+    fixed_terms,
+    glft_terms,
+    inventory_shift,
+    outward_prices,
+    quote_lots,
+    quote_sizes,
+    tradable,
+    check_order,
+    exposure_fault,
+    standing_fault,
+    age_fault,
+    larger,
+    quote_atoms,
+)
+"""Which compiled code calls by their names."""
