@@ -126,7 +126,7 @@ sim: setup-dev ## the seeded simulation (SEEDS=10000 writes docs/evidence/sim.md
 	@$(if $(SEED),$(BIN)/python -m mmd.simulation tell $(SEED),$(BIN)/python -m mmd.simulation run $(if $(SEEDS),--seeds $(SEEDS) --write docs/evidence/sim.md))
 
 mutations: setup-dev ## break each safety rule in the simulation and see that it notices: docs/evidence/mutations.md
-	@$(BIN)/python -m mmd.simulation mutations --write docs/evidence/mutations.md
+	@MMD_CORE=pure $(BIN)/python -m mmd.simulation mutations --write docs/evidence/mutations.md
 
 .venv-fuzz/.stamp: requirements/daemon.txt requirements/fuzz.txt
 	@deploy/scripts/make-environment .venv-fuzz requirements/daemon.txt

@@ -21,7 +21,7 @@ from mmd.benchmark.session import HotSession, nowhere
 from mmd.daemon.bundles import load_networks, plain_predictor
 from mmd.daemon.core_building import trader_config
 from mmd.daemon.latency import LatencyHistogram, StageClock
-from mmd.daemon.session_journal import JournaledStages, session_begin
+from mmd.daemon.session_journal import session_begin
 from mmd.daemon.settings import Settings
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import load_runtime
@@ -51,7 +51,7 @@ def measure(frames: Frames, folder: Path) -> tuple[Figures, Figures, Any, float]
     config = trader_config(settings, time.time_ns())
     writer = JournalWriter(folder, config.session, JournalSettings(min_free_bytes=0))
     predictors: dict[str, QuotePredictor] = {SYMBOL: JournaledPredictor(bundle, runtime, SYMBOL, lambda said: writer.append(said))}
-    journaled = HotSession(frames.snapshot, instruments, bundle, predictors, JournaledStages(writer))
+    journaled = HotSession(frames.snapshot, instruments, bundle, predictors, StageClock(writer.append))
     plain = HotSession(frames.snapshot, instruments, bundle, {SYMBOL: plain_predictor(bundle, runtime, SYMBOL)}, StageClock())
     _attach(journaled, writer)
     writer.begin(session_begin(settings, config, time.time_ns(), instruments, None, None, bundle, predictors))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
+from typing import Any
 
 from mmd.daemon.percentiles import Percentiles
 from mmd.types.stages import Stage
@@ -93,16 +94,20 @@ def bucket_bounds(index: int) -> tuple[int, int]:
     return (SUB_BUCKETS + (index & (SUB_BUCKETS - 1))) << shift, 1 << shift
 
 
-RISK = Stage.RISK
+RISK, INFERENCE, COMPANION = Stage.RISK, Stage.INFERENCE, Stage.COMPANION
 """A look into an enumeration costs as much as the clock."""
 
 
 class StageClock:
-    """The `StageTimer` of a live process: each lap books the time since the one before to its stage."""
+    """The `StageTimer` of a live process: each lap books the time since the one before to its stage.
 
-    __slots__ = ("_mark_ns", "quoted", "stages", "tick_to_order", "tick_to_quote")
+    `on_inference` hears what each inference took, ns: whether a prediction came in time hangs on it, and a journal keeps it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_mark_ns", "_on_inference", "quoted", "stages", "tick_to_order", "tick_to_quote")
+
+    def __init__(self, on_inference: Callable[[int], Any] | None = None) -> None:
+        self._on_inference = on_inference
         self.stages = tuple(LatencyHistogram() for _ in Stage)
         self.tick_to_quote = LatencyHistogram()
         self.tick_to_order = LatencyHistogram()
@@ -122,6 +127,8 @@ class StageClock:
         self._mark_ns = now_ns
         if stage is RISK:
             self.quoted = True
+        elif (stage is INFERENCE or stage is COMPANION) and self._on_inference is not None:
+            self._on_inference(taken_ns)
         return taken_ns
 
     def percentiles(self) -> dict[str, Percentiles]:

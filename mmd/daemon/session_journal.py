@@ -7,29 +7,26 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any
 
 import msgspec
 
 from mmd import __version__
 from mmd.daemon.bundles import plain_predictor
-from mmd.daemon.latency import RISK, StageClock
+from mmd.daemon.latency import StageClock
 from mmd.daemon.session_ledger import LedgerFeed, SessionLedger
 from mmd.daemon.settings import Settings
 from mmd.exchanges.adapter import ExchangeAdapter, WritesRequests
 from mmd.inference.bundle import Bundle
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime
-from mmd.journal.networks import INFERENCES, JournaledPredictor, networks_in_use, this_machine
+from mmd.journal.networks import JournaledPredictor, networks_in_use, this_machine
 from mmd.journal.records import FORMAT_VERSION, SessionBegin
 from mmd.journal.writer import JournalWriter
 from mmd.trader import TraderConfig
 from mmd.types.control import HaltRecord
 from mmd.types.instrument import Instrument
-from mmd.types.stages import Stage
 
-INFERENCE, COMPANION = INFERENCES
 FOLDER = "journal"
 MASKED = "masked"
 
@@ -37,29 +34,6 @@ MASKED = "masked"
 def journal_root(settings: Settings) -> Path:
     """The folder of all sessions' journals."""
     return settings.journal.folder or settings.state_dir / FOLDER
-
-
-class JournaledStages(StageClock):
-    """Times stages, and puts the time of each inference on record: whether a prediction came in time hangs on it."""
-
-    __slots__ = ("_journal",)
-
-    def __init__(self, journal: JournalWriter) -> None:
-        super().__init__()
-        self._journal = journal
-
-    def lap(self, stage: Stage) -> int:
-        """`stage` ends here. The ns it took."""
-        # The parent's lines again, not a call of them: this stands on the way of every tick six times.
-        now_ns = perf_counter_ns()
-        taken_ns = now_ns - self._mark_ns
-        self.stages[stage].record(taken_ns)
-        self._mark_ns = now_ns
-        if stage is RISK:
-            self.quoted = True
-        elif stage is INFERENCE or stage is COMPANION:
-            self._journal.append(taken_ns)
-        return taken_ns
 
 
 class SessionJournal:
@@ -74,7 +48,7 @@ class SessionJournal:
         self.writer = writer = JournalWriter(journal_root(settings), config.session, settings.journal) if kept else None
         self.of_dispatcher: JournalWriter | LedgerFeed | None = None
         """What takes events and commands."""
-        self.stages = StageClock() if writer is None else JournaledStages(writer)
+        self.stages = StageClock(None if writer is None else writer.append)
 
     def make_predictor(self, bundle: Bundle, runtime: Runtime, symbol: str) -> QuotePredictor:
         """One whose word is on record."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmd import CORE
+from mmd.compiled import CHOICE_VARIABLE
 from mmd.replay.command import (
     BundleOption,
     ConfigOption,
@@ -56,6 +60,7 @@ def explain(
     \b
     Exit codes: 0 explained, 2 there is no such order, or its session cannot be replayed.
     """
+    _as_written()
     from mmd.journal.errors import JournalError
     from mmd.replay.errors import Diverged, ReplayError
     from mmd.replay.explanation import Explaining, find_order
@@ -97,3 +102,9 @@ def _session_of(order_id: str, session: str, root: Path) -> SessionJournal:
     if len(parts) != 3:
         fail(f"{order_id} is no client order id of ours (as mmd-mwxv60vl-1a): say --session for an id of the exchange")
     return open_session(root, parts[1])
+
+
+def _as_written() -> None:
+    """Begin again on the core as it is written: to listen, functions take the place of methods, which compiled classes refuse."""
+    if CORE.name != "pure":
+        os.execve(sys.executable, [sys.executable, "-m", "mmd.cli", *sys.argv[1:]], {**os.environ, CHOICE_VARIABLE: "pure"})

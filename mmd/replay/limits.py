@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import msgspec
 
 from mmd.risk.checks import PreTradeChecks, RiskView
@@ -43,7 +45,7 @@ def look(
     view: RiskView, rate: OrderRateBudget, side: Side, price_ticks: int, lots: int, denied: DenialReason | None, reduce_only: bool
 ) -> Checked:
     """A copy of what the checks saw, which the next order will change."""
-    copied = RiskView(**{name: getattr(view, name) for name in RiskView.__slots__})
+    copied = RiskView(**{field.name: getattr(view, field.name) for field in fields(RiskView)})
     return Checked(copied, side, price_ticks, lots, reduce_only, denied, *rate.used(view.now_ns), rate.pressure(view.now_ns))
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmd import CORE
 from mmd.simulation import evidence
 from mmd.simulation.campaign import Tally, run_campaign, silence
 from mmd.simulation.mutation_run import MutationResult, run_mutations
@@ -86,6 +87,9 @@ def mutations(
 
     Example: python -m mmd.simulation mutations --only fills_doubled
     """
+    if CORE.name != "pure":
+        typer.echo("compiled code does not look replaced functions up: run it with MMD_CORE=pure", err=True)
+        raise typer.Exit(2)
     results: list[MutationResult] = []
     with _progress() as bar:
         task = bar.add_task("mutations", total=None, detail="")

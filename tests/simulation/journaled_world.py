@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from mmd.daemon.core_building import build_core, trader_config
-from mmd.daemon.session_journal import JournaledStages, session_begin
+from mmd.daemon.latency import StageClock
+from mmd.daemon.session_journal import session_begin
 from mmd.daemon.settings import Settings
 from mmd.exchanges.binance.encode import RequestEncoder
 from mmd.exchanges.binance.signing import HmacSigner
@@ -87,7 +88,7 @@ def record_session(root: Path, seconds: float, *, strategy: str = "fixed", seed:
         engine.instruments,
         checkpoint=None,
         halt=None,
-        stages=JournaledStages(writer),
+        stages=StageClock(writer.append),
         bundle=bundle,
         predictors=predictors,
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mmd import CORE
 from mmd.mock.engine import MatchingEngine
 from mmd.mock.instruments import listed
 from mmd.mock.simulation import SimulatedMarket, SimulationParameters
@@ -18,10 +17,6 @@ from mmd.trader import Trader, TraderConfig
 from mmd.types.control import HaltRequest, Shutdown
 from mmd.types.instrument import atoms
 from mmd.types.market import Side
-
-pytestmark = pytest.mark.skipif(
-    CORE.name == "compiled", reason="listens in by putting functions in the place of methods, which a compiled class refuses"
-)
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
