@@ -14,7 +14,7 @@ from mmd.execution.client_order_ids import ClientOrderIds
 from mmd.execution.ledger import balance_changes
 from mmd.execution.order_state import OrderState
 from mmd.risk.limits import limit_atoms
-from mmd.simulation.exchange import SimulatedExchange
+from mmd.simulation.exchange import EARLIER_NS, SimulatedExchange
 from mmd.simulation.invariants import Violation, require
 from mmd.simulation.market_audit import MarketAudit
 from mmd.simulation.network import Network
@@ -135,7 +135,8 @@ class Auditor:
 
     def _deliver(self, fill: Fill) -> None:
         key = (fill.symbol, fill.trade_id, fill.exchange_ns)
-        if key in self._delivered or fill.symbol not in self._position_atoms:
+        earlier = fill.exchange_ns < self._exchange.opened_ns - EARLIER_NS // 2
+        if earlier or key in self._delivered or fill.symbol not in self._position_atoms:
             return
         self._delivered[key] = fill
         instrument = self._exchange.instruments[fill.symbol]
@@ -264,6 +265,15 @@ class Auditor:
         for order in [*self._exchange.ours(command.symbol), *self._on_their_way(command.symbol)]:
             if order.side is command.side.opposite and (command.price_ticks - order.price_ticks) * command.side.sign >= 0:
                 raise Violation("order", f"{command} meets our own {order.client_order_id} at {order.price_ticks}")
+        self._check_own(command)
+
+    def _check_own(self, command: PlaceOrder | ReplaceOrder) -> None:
+        """What may be alive for all the process knows counts as alive, wherever it truly is."""
+        for order in self._process.trader.tracker.every_order():
+            if order.state.is_terminal or order.symbol != command.symbol or order.side is command.side:
+                continue
+            if (command.price_ticks - order.price_ticks) * command.side.sign >= 0:
+                raise Violation("order", f"{command} meets {order!r}, which is not surely dead")
 
     def _check_rate(self, command: PlaceOrder | ReplaceOrder) -> None:
         limits, now_ns = self._process.config.risk, self._process.clock_ns()

@@ -12,6 +12,7 @@ import msgspec
 from mmd.exchanges.adapter import Event, OrderCommand
 from mmd.exchanges.binance.order_messages import OrderNames
 from mmd.exchanges.binance.replies import Envelope, ReplyDecoder, ReplyError
+from mmd.execution.client_order_ids import ClientOrderIds
 from mmd.mock.engine import EngineEvent, ExecutionType, MatchingEngine, NewOrder, OrderReport, OrderType, TimeInForce
 from mmd.mock.engine_commands import EngineCommands, order_update
 from mmd.simulation.settings import PREFIX, RECEIVE_WINDOW_MS, START_TICKS, Surroundings
@@ -35,6 +36,7 @@ HALF_SPREAD_TICKS = 4
 LEVEL_STEP_TICKS = 3
 LEVELS = 6
 START_ATOMS = 1_000_000 * ATOMS_PER_UNIT
+EARLIER_NS = 3_600 * NS
 
 Touch = tuple[int, int, int, int]
 
@@ -67,6 +69,9 @@ class SimulatedExchange:
         self.strangers: dict[str, tuple[str, int]] = {}
         """Orders of others in our account: symbol and lots, by client id."""
         self.reset_count = 0
+        self.opened_ns = 0
+        """Its clock when the story began: trades before are of an earlier life of ours, and in no ledger."""
+        self._earlier_atoms: Counter[str] = Counter()
         self._replies = ReplyDecoder(self.instruments, OrderNames())
         self._interval_orders: Counter[int] = Counter()
         self._ladders = {symbol: _Ladder() for symbol in self.symbols}
@@ -88,16 +93,28 @@ class SimulatedExchange:
 
     def open_market(self, now_ns: int) -> None:
         """The background puts its orders in."""
+        self.opened_ns = self.clock_ns(now_ns)
         for symbol in self.symbols:
             self._ladders[symbol] = _Ladder()
             self._lay(symbol, now_ns)
+            self._trade_earlier(symbol)
+
+    def _trade_earlier(self, symbol: str) -> None:
+        """What an installation of ours traded whose state is long gone: its balance is neutral, its trades are still listed."""
+        lots, name = self._surroundings.earlier_lots, ClientOrderIds(PREFIX, "earlier").make()
+        if lots:
+            side = Side.BUY if lots > 0 else Side.SELL
+            new = NewOrder(ACCOUNT, symbol, side, OrderType.MARKET, None, 0, abs(lots), client_order_id=name)
+            self.engine.place(new, self.opened_ns - EARLIER_NS)
+            self.note(symbol, ())
+        self._earlier_atoms[symbol] = self._base_atoms(symbol) - START_ATOMS
 
     def go_down(self) -> None:
         """Nobody is answered any more."""
         self.is_down = True
 
     def come_up(self, now_ns: int, *, keep_state: bool) -> list[tuple[str, list[EngineEvent]]]:
-        """With what it was, or without. The background begins anew. Returns what that did, by symbol."""
+        """With what it was, or with what it was before the story. The background begins anew. Returns what that did, by symbol."""
         self.is_down = False
         self.life += 1
         if not keep_state:
@@ -111,6 +128,8 @@ class SimulatedExchange:
             ladder = self._ladders[symbol] = _Ladder()
             ladder.mid_ticks = mids[symbol]
             happened.append((symbol, self._lay(symbol, now_ns)))
+            if not keep_state:
+                self._trade_earlier(symbol)
         return happened
 
     def clock_ns(self, now_ns: int) -> int:
@@ -182,10 +201,12 @@ class SimulatedExchange:
         return self.engine.depth(symbol, 1_000)
 
     def position_atoms(self, symbol: str) -> int:
-        """By what we traded, as the balance tells."""
+        """By what we traded since the story began, as the balance tells."""
+        return self._base_atoms(symbol) - START_ATOMS - self._earlier_atoms[symbol] - self.deposited_atoms[symbol]
+
+    def _base_atoms(self, symbol: str) -> int:
         base = self.instruments[symbol].base_asset
-        total = next((each.total_atoms for each in self.engine.balances(ACCOUNT) if each.asset == base), 0)
-        return total - START_ATOMS - self.deposited_atoms[symbol]
+        return next((each.total_atoms for each in self.engine.balances(ACCOUNT) if each.asset == base), 0)
 
     def open_lots(self, symbol: str, side: Side) -> int:
         """What of our orders can still trade."""

@@ -11,7 +11,7 @@ INVARIANTS: dict[str, str] = {
     "standing": "no quote stands, not being cancelled, on a book that is invalid, too old or too late, or while halted or paused",
     "exposure": "position and everything that may still trade, unknown orders too, stay within the limit on either side",
     "gross": "the worst cases of all symbols together stay within their limit",
-    "order": "every order is within the filters, the price collar and the largest order, and meets none of ours",
+    "order": "orders are within filters, price collar and the largest order, and meet none of ours that is not surely dead",
     "rate": "orders in any 10 s and orders open at once stay within their limits, over restarts too",
     "loss": "a loss or drawdown that has reached its limit has halted, whatever was restarted or resumed",
     "identity": "no client id is used twice, and every one is told from others'",

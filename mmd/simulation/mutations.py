@@ -31,13 +31,14 @@ from mmd.risk.latch import HaltLatch
 from mmd.risk.loss import LossBudget
 from mmd.risk.order_rate import OrderRateBudget
 from mmd.risk.pauses import PauseBoard
+from mmd.simulation.broken_checks import without
 from mmd.simulation.guard import SimulatedGuard
 from mmd.trader import accounts as accounts_module
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.core import Trader
 from mmd.trader.order_desk import OrderDesk
 from mmd.types.control import HaltRecord, PauseReason
-from mmd.types.market import DepthUpdate, Side
+from mmd.types.market import DepthUpdate
 
 Patches = Callable[[], list[Any]]
 
@@ -73,19 +74,6 @@ def _wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> Patches:
 
 
 # ---- rule 1: every order passes every check
-
-
-def _without(reason: str) -> Patches:
-    """The check that would say this says nothing; those behind it are asked instead."""
-
-    def make(true: Any) -> Any:
-        def check(self: PreTradeChecks, view: Any, side: Side, price_ticks: int, lots: int, *, reduce_only: bool = False) -> Any:
-            found = true(self, view, side, price_ticks, lots, reduce_only=reduce_only)
-            return None if found is not None and found.value == reason else found
-
-        return check
-
-    return _wrap(PreTradeChecks, "check", make)
 
 
 def _sides_netted(true: Any) -> Any:
@@ -261,12 +249,12 @@ def _false(*arguments: Any, **named: Any) -> bool:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    Mutation("no_position_check", 1, "what the position check refuses is sent", _without("position")),
-    Mutation("no_gross_check", 1, "what the gross exposure check refuses is sent", _without("gross_exposure")),
-    Mutation("no_collar", 1, "what the price collar refuses is sent", _without("price_collar")),
-    Mutation("no_order_rate", 1, "what the order rate refuses is sent", _without("order_rate")),
-    Mutation("no_open_orders_check", 1, "what the count of open orders refuses is sent", _without("open_orders")),
-    Mutation("no_self_trade_check", 1, "orders may meet our own", _without("self_trade")),
+    Mutation("no_position_check", 1, "what the position check refuses is sent", without("position")),
+    Mutation("no_gross_check", 1, "what the gross exposure check refuses is sent", without("gross_exposure")),
+    Mutation("no_collar", 1, "what the price collar refuses is sent", without("price_collar")),
+    Mutation("no_order_rate", 1, "what the order rate refuses is sent", without("order_rate")),
+    Mutation("no_open_orders_check", 1, "what the count of open orders refuses is sent", without("open_orders")),
+    Mutation("no_self_trade_check", 1, "orders may meet our own", without("self_trade")),
     Mutation("sides_netted", 1, "what buys is set off against what sells", _wrap(PreTradeChecks, "check", _sides_netted)),
     Mutation(
         "cancelling_not_counted",
@@ -294,7 +282,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "halt_not_asked",
         2,
         "quoting goes on while halted",
-        lambda: [patch.object(Trader, "_blocked", _halt_forgotten), *_without("halted")()],
+        lambda: [patch.object(Trader, "_blocked", _halt_forgotten), *without("halted")()],
     ),
     Mutation(
         "reconciling_ignored",
@@ -377,13 +365,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "stale_ignored",
         7,
         "the age of the data is not asked about",
-        lambda: [*_pause_ignored(PauseReason.DATA_STALE)(), *_without("data_age")()],
+        lambda: [*_pause_ignored(PauseReason.DATA_STALE)(), *without("data_age")()],
     ),
     Mutation(
         "lag_ignored",
         7,
         "the feed's lag is not asked about",
-        lambda: [*_pause_ignored(PauseReason.FEED_LAG)(), *_without("feed_lag")()],
+        lambda: [*_pause_ignored(PauseReason.FEED_LAG)(), *without("feed_lag")()],
     ),
     Mutation(
         "book_kept_over_disconnect", 7, "a disconnect leaves the book as it was", _wrap(OrderBook, "invalidate", _not_thrown_away)

@@ -37,6 +37,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     request_timeout_ns: int
     orders_per_10s: int
     """The venue's own limit."""
+    earlier_lots: int
+    """Bought (sold, below zero) in our account before the story, under ids like ours."""
 
 
 def draw_surroundings(seed: int, symbols: int) -> Surroundings:
@@ -52,6 +54,7 @@ def draw_surroundings(seed: int, symbols: int) -> Surroundings:
         exchange_offset_ns=random.randrange(-2_000, 2_000) * 1_000_000,
         request_timeout_ns=random.choice((150, 250, 400)) * 1_000_000,
         orders_per_10s=random.choice((50, 150, 1_000)),
+        earlier_lots=random.choice((0, 40, -40)),
     )
 
 
