@@ -28,9 +28,7 @@ def _shown(**fields: Any) -> Any:
     """The checks see these in place of what is so."""
     true = PreTradeChecks.check
 
-    def check(
-        self: PreTradeChecks, view: Any, side: Side, price_ticks: int, lots: int, *, reduce_only: bool = False
-    ) -> Any:
+    def check(self: PreTradeChecks, view: Any, side: Side, price_ticks: int, lots: int, *, reduce_only: bool = False) -> Any:
         kept = {name: getattr(view, name) for name in fields}
         for name, value in fields.items():
             setattr(view, name, value)

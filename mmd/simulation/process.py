@@ -17,7 +17,7 @@ from mmd.mock.engine import EngineEvent
 from mmd.simulation.adapter import SimulatedAdapter
 from mmd.simulation.disk import SimulatedDisk
 from mmd.simulation.settings import draw_config
-from mmd.simulation.story import MS
+from mmd.simulation.story import MS, Story
 from mmd.trader import Trader
 from mmd.types.control import HaltRecord, HaltRequest, Shutdown, Timer
 from mmd.types.market import BatchEnd
@@ -60,8 +60,7 @@ class World(Protocol):
     """What the process needs of it."""
 
     disk: SimulatedDisk
-    seed: int
-    symbols: int
+    story: Story
 
     @property
     def witness(self) -> Witness:
@@ -125,7 +124,8 @@ class SimulatedProcess:
         checkpoint = CheckpointFile(cast(Any, world.disk.directory), VENUE_ACCOUNT)
         document, halt = checkpoint.read(), halt_file.read(self.started_ns)
         self.adapter = world.make_adapter(self)
-        config = draw_config(world.seed, world.symbols, base36(self.started_ns // MS))
+        story = world.story
+        config = draw_config(story.seed, story.symbols, base36(self.started_ns // MS), turns=story.turns)
         self.config = config
         try:
             self.trader = Trader(config, self.adapter.instruments, checkpoint=document, halt=halt)

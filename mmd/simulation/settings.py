@@ -41,12 +41,12 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Bought (sold, below zero) in our account before the story, under ids like ours."""
 
 
-def draw_surroundings(seed: int, symbols: int) -> Surroundings:
-    """By seed."""
+def draw_surroundings(seed: int, symbols: int, *, turns: bool = False) -> Surroundings:
+    """By seed. Where the market `turns`, it pays first: fees and the venue's limit leave room for that."""
     random = Random(f"surroundings {seed}")
     replacement = random.choice((Replacement.CANCEL_REPLACE, Replacement.CANCEL_REPLACE, Replacement.CANCEL_FIRST))
     chosen = [msgspec.structs.replace(instrument, replacement=replacement) for instrument in INSTRUMENTS[:symbols]]
-    return Surroundings(
+    surroundings = Surroundings(
         instruments={instrument.symbol: instrument for instrument in chosen},
         maker_fee=random.choice((Decimal(0), Decimal(0), Decimal("0.001"), Decimal("-0.0001"))),
         feed_latency_ns=random.choice((1, 5, 20)) * 1_000_000,
@@ -56,14 +56,18 @@ def draw_surroundings(seed: int, symbols: int) -> Surroundings:
         orders_per_10s=random.choice((50, 150, 1_000)),
         earlier_lots=random.choice((0, 40, -40)),
     )
+    if turns:
+        fee = min(surroundings.maker_fee, Decimal(0))
+        return msgspec.structs.replace(surroundings, maker_fee=fee, orders_per_10s=1_000)
+    return surroundings
 
 
-def draw_config(seed: int, symbols: int, session: str) -> TraderConfig:
-    """By seed; `session` names the run of the process."""
+def draw_config(seed: int, symbols: int, session: str, *, turns: bool = False) -> TraderConfig:
+    """By seed; `session` names the run of the process. Where the market `turns`, only the fall from the peak is to say stop."""
     random = Random(f"config {seed}")
     order = random.choice((20, 40))
     position = round(order * random.choice((1.5, 2.5, 4.0)))
-    return TraderConfig(
+    config = TraderConfig(
         session=session,
         client_order_id_prefix=PREFIX,
         quoting=QuotingSettings(
@@ -104,3 +108,8 @@ def draw_config(seed: int, symbols: int, session: str) -> TraderConfig:
             interval_seconds=random.choice((1.0, 3.0)), retry_seconds=0.2, timeout_seconds=1.0, max_failures=20
         ),
     )
+    if turns:
+        limits = {"max_daily_loss": Decimal(100), "max_drawdown": random.choice((Decimal("0.1"), Decimal("0.2")))}
+        rates = {"max_orders_per_10s": 50, "max_open_orders": 10, "price_collar_bps": 100.0}
+        return config.model_copy(update={"risk": config.risk.model_copy(update={**limits, **rates})})
+    return config

@@ -18,6 +18,7 @@ MS = 1_000_000
 Ending = Literal["halt", "halt_crash", "shutdown", "crash", "run"]
 """`halt_crash`: halted, and killed at once; it comes back. `crash`: killed, and it does not come back."""
 ENDINGS: tuple[Ending, ...] = ("halt", "halt_crash", "shutdown", "shutdown", "crash", "run", "run")
+TURNING_SHARE = 0.1
 MOVES = ("move", "move", "move", "take", "take", "take", "sweep")
 
 
@@ -49,6 +50,8 @@ class Story(msgspec.Struct, frozen=True):
     ending: Ending
     market: tuple[MarketStep, ...]
     faults: tuple[Fault, ...]
+    turns: bool = False
+    """The market pays for a while, then goes against us, over a crash: limits are set for that."""
 
 
 class FaultKind(msgspec.Struct, frozen=True):
@@ -110,6 +113,9 @@ RARE = frozenset({"reset", "deposit", "halt"})
 
 def draw_story(seed: int) -> Story:
     """The story of a seed: the same on every machine."""
+    turning = Random(f"turning {seed}")
+    if turning.random() < TURNING_SHARE:
+        return _draw_turning(turning, seed)
     random = Random(f"story {seed}")
     symbols = random.choice((1, 2))
     until_ns = random.randrange(3_000, 6_000) * MS
@@ -122,6 +128,28 @@ def draw_story(seed: int) -> Story:
         amount = random.choice((-4, -2, -1, 1, 2, 4)) if kind == "move" else random.choice((-1, 1)) * random.randrange(5, 120)
         market.append(MarketStep(now, random.randrange(symbols), kind, amount))
     return Story(seed, until_ns, symbols, random.choice(ENDINGS), tuple(market), _draw_faults(random, until_ns))
+
+
+def _draw_turning(random: Random, seed: int) -> Story:
+    """Takers of both sides pay us the spread; then prices run one way, and takers with them, and in between the process dies."""
+    symbols = random.choice((1, 2))
+    turn_ns, until_ns = random.randrange(2_500, 3_500) * MS, random.randrange(5_000, 6_000) * MS
+    direction, mean_ms = random.choice((-1, 1)), random.choice((100, 150, 200))
+    market: list[MarketStep] = []
+    now, taker = 500 * MS, 1
+    while now < until_ns:
+        now += random.randrange(mean_ms // 2, mean_ms * 3 // 2) * MS
+        for symbol in range(symbols):
+            if now < turn_ns:
+                market.append(MarketStep(now, symbol, "take", taker * random.randrange(40, 100)))
+            elif random.random() < 0.4:
+                market.append(MarketStep(now, symbol, "take", direction * random.randrange(40, 100)))
+            else:
+                market.append(MarketStep(now, symbol, "move", direction * random.choice((1, 2))))
+        taker = -taker
+    crash = KINDS["crash"].draw(random)
+    faults = [Fault(turn_ns + random.randrange(100, 900) * MS, "crash", *crash)]
+    return Story(seed, until_ns, symbols, random.choice(ENDINGS), tuple(market), tuple(faults), turns=True)
 
 
 def _draw_faults(random: Random, until_ns: int) -> tuple[Fault, ...]:

@@ -56,8 +56,7 @@ class SimulatedWorld:
 
     def __init__(self, story: Story, *, telling: bool = False) -> None:
         self.story = story
-        self.seed, self.symbols = story.seed, story.symbols
-        self.surroundings = draw_surroundings(story.seed, story.symbols)
+        self.surroundings = draw_surroundings(story.seed, story.symbols, turns=story.turns)
         random = Random(f"world {story.seed}")
         self._random = random
         self.network = Network(story, self.surroundings, START_NS)

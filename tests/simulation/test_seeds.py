@@ -24,7 +24,6 @@ MUTATION_SEEDS = 400
 QUICK_SEEDS = 120
 QUICK_MUTATIONS = (
     "sized_after_the_checks",
-    "no_position_check",
     "halt_does_not_latch",
     "reconciling_ignored",
     "lost_is_dead",
@@ -86,6 +85,32 @@ def test_a_mutation_breaks_what_is_there_and_puts_it_back(mutation: Mutation) ->
         run_story(draw_story(1))
     with silence():
         assert run_story(draw_story(1)).violation is None
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"),
+    [
+        ("no_position_check", "exposure"),
+        ("no_gross_check", "gross"),
+        ("no_collar", "order"),
+        ("no_order_rate", "rate"),
+        ("no_open_orders_check", "rate"),
+        ("no_self_trade_check", "order"),
+        ("loss_refilled", "loss"),
+        ("ledger_not_kept", "ledger"),
+    ],
+)
+def test_a_blinded_check_is_noticed_by_what_it_guards(name: str, invariant: str) -> None:
+    assert run_mutation(name, QUICK_SEEDS).invariant == invariant
+
+
+def test_stories_whose_market_turns_see_profit_and_a_crash() -> None:
+    turning = [story for story in map(draw_story, range(100)) if story.turns]
+    assert len(turning) > 3
+    with silence():
+        outcomes = [run_story(story) for story in turning]
+    assert all(outcome.injected.get("crash") for outcome in outcomes)
+    assert any(outcome.counts["fills"] > 10 and outcome.counts["starts"] > 1 for outcome in outcomes)
 
 
 def test_a_failure_is_shrunk_and_told() -> None:
