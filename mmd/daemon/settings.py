@@ -244,6 +244,17 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _guard_is_heard(self) -> Settings:
+        """Whoever stood still for so long that the guard halted it must look at the latch before it sends an order."""
+        silence, timeout = self.risk.max_timer_silence_seconds, self.guard.timeout_seconds
+        if silence >= timeout:
+            raise ValueError(
+                f"risk.max_timer_silence_seconds ({silence:g}) must be below guard.timeout_seconds ({timeout:g}): "
+                "an order could leave between the guard's halt and our hearing of it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _windows_agree(self) -> Settings:
         if self.exchange.recv_window_ms > self.execution.receive_window_ms:
             raise ValueError(

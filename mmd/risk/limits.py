@@ -61,7 +61,7 @@ class RiskLimits(BaseModel):
     )
     max_pause_seconds: float = Field(default=300.0, description="Longest pause before it becomes a halt, seconds.", gt=0, le=86_400)
     max_timer_silence_seconds: float = Field(
-        default=2.0,
+        default=0.5,
         description="After our own timer has been silent for so long (a stopped or starved process) nothing is quoted until it "
         "fires again: a halt that was latched meanwhile is heard first, seconds.",
         gt=0,

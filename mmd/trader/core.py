@@ -255,9 +255,6 @@ class Trader:
 
     def _on_batch_end(self, event: BatchEnd) -> None:
         self.now_ns = now = event.receive_ns
-        if now - self._timer_ns > self._max_timer_silence_ns and self._timer_ns:
-            # We stood still for as long: whoever halted us meanwhile is heard first, at the next timer.
-            return
         for desk in self.desks.values():
             if desk.dirty:
                 self.refresh(desk, now)
@@ -395,6 +392,10 @@ class Trader:
 
     def refresh(self, desk: SymbolDesk, now: int) -> None:
         """Bring the symbol's orders in line with what should stand now."""
+        if now - self._timer_ns > self._max_timer_silence_ns and self._timer_ns:
+            # We stood still for as long: whoever halted us meanwhile is heard first, at the next timer.
+            desk.dirty = True
+            return
         desk.dirty = False
         book = desk.book
         symbol = desk.instrument.symbol

@@ -123,6 +123,12 @@ def test_a_host_that_others_reach_needs_a_token(tmp_path: Path) -> None:
         assert load(tmp_path, {"MMD_CONTROL__HOST": host}).control.host == host
 
 
+def test_a_halt_by_the_guard_is_heard_before_an_order_leaves(tmp_path: Path) -> None:
+    assert "must be below guard.timeout_seconds" in problems(
+        tmp_path, {"MMD_RISK__MAX_TIMER_SILENCE_SECONDS": "3", "MMD_GUARD__TIMEOUT_SECONDS": "3"}
+    )
+
+
 def test_receive_windows_agree(tmp_path: Path) -> None:
     assert "must not pass" in problems(tmp_path, {"MMD_EXECUTION__RECEIVE_WINDOW_MS": "1000"})
 

@@ -52,6 +52,15 @@ def test_after_standing_still_the_timer_brings_the_newest_quote() -> None:
     assert any(isinstance(command, ReplaceOrder) for command in session.wait(0.0))
 
 
+def test_what_the_venue_says_after_standing_still_makes_no_order_either() -> None:
+    session, placed = quoting()
+    session.give(session.update(placed[0], OrderStatus.CANCELED))
+    session.now += SECOND
+    session.report(open_orders=(session.update(placed[1], OrderStatus.NEW),))
+    assert not any(isinstance(command, PlaceOrder) for command in session.commands)
+    assert any(isinstance(command, PlaceOrder) for command in session.wait(0.0))
+
+
 def test_cut_off_is_having_orders_open_and_no_way_to_cancel_them() -> None:
     session, placed = quoting()
     assert not session.trader.cut_off
