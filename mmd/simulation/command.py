@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmd import CORE
+from mmd.compiled import CHOICE_VARIABLE
 from mmd.simulation import evidence
 from mmd.simulation.campaign import Tally, run_campaign, silence
 from mmd.simulation.mutation_run import MutationResult, run_mutations
@@ -88,8 +91,9 @@ def mutations(
     Example: python -m mmd.simulation mutations --only fills_doubled
     """
     if CORE.name != "pure":
-        typer.echo("compiled code does not look replaced functions up: run it with MMD_CORE=pure", err=True)
-        raise typer.Exit(2)
+        # Compiled code does not look replaced functions up: begin again on the core as it is written.
+        command = [sys.executable, "-m", "mmd.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, CHOICE_VARIABLE: "pure"})
     results: list[MutationResult] = []
     with _progress() as bar:
         task = bar.add_task("mutations", total=None, detail="")

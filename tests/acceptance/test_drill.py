@@ -22,5 +22,6 @@ def test_five_kills_leave_no_order_and_a_right_ledger(tmp_path: Path) -> None:
     drilled(tmp_path, {"kill-daemon": 5})
 
 
+@pytest.mark.long
 def test_a_dead_network_a_full_disk_and_a_ban_leave_none_either(tmp_path: Path) -> None:
     drilled(tmp_path, {"cut-network": 1, "fill-disk": 1, "ban": 1})

@@ -41,12 +41,7 @@ def test_a_demo_session_quotes_fills_leaves_nothing_behind_and_comes_out_of_its_
     records = run("replay", "last", "--records", "--state", "state", folder=tmp_path).splitlines()
     filled = next(json.loads(line)["record"] for line in records if '"kind":"Fill"' in line)
     why = run("explain", filled["client_order_id"], "--state", "state", "--picture", "why.html", folder=tmp_path)
-    for told in (
-        "where the price came from",
-        "the networks evaluated again",
-        "the limits",
-        f"accepted as {filled['exchange_order_id']}",
-    ):
+    for told in ("where the price came from", "the networks evaluated again", "the limits", f"trade {filled['trade_id']}"):
         assert told in why
     assert (tmp_path / "why.html").read_text().count("<svg") == 2
 

@@ -40,11 +40,15 @@ def data_folder() -> Path:
     return folder
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_the_mean_over_20_seeds_is_like_the_recording(symbol: str, over_seeds: dict[str, list[StylisedFacts]]) -> None:
     assert shortfalls(mean_of(over_seeds[symbol]), reference(data_folder(), symbol)) == []
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_no_seed_is_a_market_of_another_kind(symbol: str, over_seeds: dict[str, list[StylisedFacts]]) -> None:
     for facts in over_seeds[symbol]:
