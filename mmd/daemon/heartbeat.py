@@ -72,10 +72,13 @@ class Heartbeat:
 
 
 def read_heartbeat(path: Path) -> Beat | None:
-    """The newest record, None when there is no file. Raises `HeartbeatError` for one that makes no sense, `OSError`."""
+    """The newest record, None when nothing has beaten yet. Raises `HeartbeatError` for one that makes no sense, `OSError`."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        return None
+    if not content:
+        # Opened by its writer a moment ago, and not yet written.
         return None
     if len(content) != _SIZE:
         raise HeartbeatError(f"{path} has {len(content)} bytes instead of {_SIZE}")

@@ -24,7 +24,7 @@ def test_kill_9_of_the_daemon_leaves_no_order_and_a_latched_halt(tmp_path: Path)
         system.start_guard(MMD_GUARD__API_KEY="G1", MMD_GUARD__API_SECRET="G1S", **QUICK)
         daemon = system.start_daemon()
         wait_until("two-sided quotes", system.quoting)
-        assert system.guard_state()["daemon"] == "alive"
+        wait_until("the guard to see it", lambda: system.guard_state()["daemon"] == "alive")
         daemon.kill()
         wait_until("a clear market", lambda: clear(system))
         assert system.open_orders() == []

@@ -25,6 +25,7 @@ def test_a_heartbeat_is_read_as_it_was_written_and_says_how_it_ended(tmp_path: P
     path = tmp_path / "heartbeat"
     assert read_heartbeat(path) is None
     heart = Heartbeat(path)
+    assert read_heartbeat(path) is None, "opened, and not yet written"
     heart.beat(5)
     heart.beat(9)
     beat = read_heartbeat(path)
@@ -36,7 +37,7 @@ def test_a_heartbeat_is_read_as_it_was_written_and_says_how_it_ended(tmp_path: P
     assert (last.life, last.count) == (Life.LEFT_CLEAN, 3)
 
 
-@given(st.binary(max_size=64))
+@given(st.binary(min_size=1, max_size=64))
 def test_no_bytes_pass_for_a_heartbeat(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("beats") / "heartbeat"
     path.write_bytes(content)
