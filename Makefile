@@ -90,7 +90,7 @@ evidence: setup-dev ## tune every strategy and ablate every head anew, then the 
 	@$(BIN)/mmd evidence tune $(ARGS) && $(BIN)/mmd evidence ablate && $(BIN)/mmd evidence results
 
 docs: environment ## write the tables that are generated from the code
-	@$(BIN)/python -m mmd.daemon.reference docs/reference
+	@$(BIN)/python -m mmd.reference docs/reference
 
 setup-system: ## Debian packages that the system tests need (root)
 	@deploy/scripts/setup-system

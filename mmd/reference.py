@@ -1,20 +1,19 @@
-"""`python -m mmd.daemon.reference docs/reference` writes the reference pages that are made from the code."""
+"""`python -m mmd.reference docs/reference` writes the reference pages that are made from the code."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from mmd.cli import app
 from mmd.daemon.metrics import METRICS
 from mmd.daemon.mock_reference import mock_exchange_page
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
@@ -29,6 +28,8 @@ from mmd.risk.reasons import denial_table
 from mmd.types.control import PauseReason
 
 MADE = "<!-- made from the code by `make docs`; edit the code instead -->\n\n"
+HELP_WIDTH: dict[str, Any] = {"terminal_width": 78}
+"""Columns, whatever terminal asks."""
 BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "length ≥", "max_length": "length ≤"}
 
 
@@ -98,15 +99,16 @@ def order_states_page() -> str:
 
 def command_line_page() -> str:
     """What each command's --help says."""
-    return MADE + "# Command line\n\n" + "\n".join(_help_sections(()))
+    program = typer.main.get_command(app)
+    return MADE + "# Command line\n\n" + "\n".join(_help_sections(program, typer.Context(program, info_name="mmd", **HELP_WIDTH)))
 
 
-def _help_sections(command: tuple[str, ...]) -> Iterable[str]:
+def _help_sections(command: Any, context: typer.Context) -> Iterable[str]:
     """A command's help, then those of its commands."""
-    text = _help(*command)
-    yield (f"## mmd {' '.join(command)}\n\n" if command else "") + f"```text\n{text}```\n"
-    for name in re.findall(r"^  ([a-z][a-z-]*) ", text.partition("Commands:")[2], re.MULTILINE):
-        yield from _help_sections((*command, name))
+    path = context.command_path.removeprefix("mmd").strip()
+    yield (f"## mmd {path}\n\n" if path else "") + f"```text\n{command.get_help(context)}\n```\n"
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _help_sections(inner, typer.Context(inner, info_name=name, parent=context, **HELP_WIDTH))
 
 
 def faults_page() -> str:
@@ -165,19 +167,10 @@ def write_pages(directory: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Takes the directory to write to."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m mmd.daemon.reference DIRECTORY\n")
+        sys.stderr.write("usage: python -m mmd.reference DIRECTORY\n")
         return 2
     write_pages(Path(arguments[0]))
     return 0
-
-
-def _help(*command: str) -> str:
-    # Asked of the program itself: this room may not import the command line above it.
-    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "mmd.cli", *command, "--help"], capture_output=True, text=True, env=environment, check=True
-    )
-    return run.stdout.replace("python -m mmd.cli", "mmd")
 
 
 def _default(field: FieldInfo) -> str:
