@@ -51,8 +51,8 @@ def quantile(text: str, name: str, share: float) -> float:
     return next((bound * 1e3 for bound, count in counts if count >= share * total), float("nan"))
 
 
-def run(symbols: tuple[str, ...], seconds: float, folder: Path) -> dict[str, Any]:
-    """One session: the daemon's summary, and what was seen of it once a second."""
+def run(symbols: tuple[str, ...], seconds: float, folder: Path, *, as_seen: bool = False) -> dict[str, Any]:
+    """One session: the daemon's summary, and what was seen of it once a second. `as_seen`: it ends once every symbol has quoted."""
     arguments = ["--symbols", ",".join(symbols), "--seed", "5"]
     port = free_port()
     with MockChild(arguments, log_file=folder / "mock.log", timeout_seconds=60) as child:
@@ -70,7 +70,7 @@ def run(symbols: tuple[str, ...], seconds: float, folder: Path) -> dict[str, Any
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MMD_")}
         with (folder / "errors.log").open("wb") as errors:
             daemon = subprocess.Popen(command, cwd=Path.cwd(), env=environment, stdout=subprocess.PIPE, stderr=errors)
-        seen = watch(daemon, f"http://127.0.0.1:{port}", folder)
+        seen = watch(daemon, f"http://127.0.0.1:{port}", folder, len(symbols) if as_seen else 0)
         output, _ = daemon.communicate(timeout=60)
     if daemon.returncode not in (0, 3) or not output:
         raise RuntimeError(f"the daemon ended with {daemon.returncode}: {(folder / 'errors.log').read_text()[-2000:]}")
@@ -95,8 +95,8 @@ def first_metrics(url: str, daemon: subprocess.Popen[bytes], folder: Path) -> st
     raise RuntimeError(f"the daemon did not start: {(folder / 'errors.log').read_text()[-2000:]}")
 
 
-def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, Any]:
-    """Memory, CPU and both sides of every symbol once a second, until the daemon leaves."""
+def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path, enough: int) -> dict[str, Any]:
+    """Memory, CPU and both sides of every symbol once a second, until the daemon leaves or `enough` symbols (if any) have quoted."""
     resident, two_sided, one_sided, polls, text, state, cpu = [], {}, {}, 0, "", {}, 0.0
     first_cpu = metric(first_metrics(url, daemon, folder), "mmd_cpu_seconds_total")
     begun = time.monotonic()
@@ -113,6 +113,10 @@ def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> dict[str, 
         for symbol in {symbol for symbol, _ in sides}:
             one_sided[symbol] = one_sided.get(symbol, 0) + 1
             two_sided[symbol] = two_sided.get(symbol, 0) + ((symbol, "BUY") in sides and (symbol, "SELL") in sides)
+        ready = [line for line in state["trader"]["symbols"] if line["quotes"] and line["steps"] and line["predictions"]]
+        if enough and len(ready) == len(one_sided) == enough:
+            daemon.terminate()
+            daemon.wait(60)
     symbols = {line["symbol"]: line for line in state["trader"]["symbols"]}
     return {
         "cpu": cpu,

@@ -12,10 +12,13 @@ from tests.acceptance.processes import MMD, clean_environment, wait_until, world
 
 pytestmark = pytest.mark.timeout(180)
 
+QUICK = ("--speed", "4")
+"""A market that fills us sooner."""
+
 
 def test_a_demo_session_quotes_fills_leaves_nothing_behind_and_comes_out_of_its_journal_again(tmp_path: Path) -> None:
     finished = subprocess.run(
-        [*MMD, "demo", "--seconds", "40", "--json", "--state", "state"],
+        [*MMD, "demo", "--seconds", "25", "--speed", "2", "--json", "--state", "state"],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,
@@ -88,14 +91,14 @@ def test_sigterm_cancels_everything_and_leaves(tmp_path: Path) -> None:
 
 def test_an_exchange_that_dies_and_returns_with_its_state_is_quoted_again(tmp_path: Path) -> None:
     with world(tmp_path) as system:
-        mock = system.start_mock()
+        mock = system.start_mock(*QUICK)
         system.start_daemon()
         wait_until("two-sided quotes", system.quoting)
         wait_until("a fill", lambda: system.report()["fills"] > 0, 90)
         mock.kill()
         wait_until("a pause", lambda: system.report()["pauses"])
         assert system.report()["halt"]["halted"] is False
-        system.start_mock()
+        system.start_mock(*QUICK)
         before = system.report()["orders_sent"]
 
         def back() -> bool:
@@ -108,11 +111,11 @@ def test_an_exchange_that_dies_and_returns_with_its_state_is_quoted_again(tmp_pa
 
 def test_an_exchange_that_returns_without_its_state_is_a_halt(tmp_path: Path) -> None:
     with world(tmp_path) as system:
-        mock = system.start_mock(keep_state=False)
+        mock = system.start_mock(*QUICK, keep_state=False)
         system.start_daemon()
         wait_until("a fill", lambda: system.report()["fills"] > 0, 90)
         mock.kill()
         wait_until("a pause", lambda: system.report()["pauses"])
-        system.start_mock(keep_state=False)
+        system.start_mock(*QUICK, keep_state=False)
         wait_until("a halt", lambda: system.report()["halt"]["halted"], 90)
         assert system.open_orders() == []
