@@ -62,12 +62,12 @@ demo: environment ## a mock exchange and the market maker on it, live in the ter
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not system and not long and not clients and not ray" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients and not ray" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
 	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
 
 test-compiled: setup-dev compile ## the core's own tests again, on the compiled core
-	@MMD_CORE=compiled $(BIN)/python -m pytest -n 2 -m "not system and not long and not clients" $(CORE_TESTS) $(ARGS)
+	@MMD_CORE=compiled $(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients" $(CORE_TESTS) $(ARGS)
 
 lint: setup-dev ## ruff, mypy --strict and the import contract
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -96,7 +96,7 @@ def first_metrics(url: str, daemon: subprocess.Popen[bytes], folder: Path) -> st
 
 
 def watch(daemon: subprocess.Popen[bytes], url: str, folder: Path, enough: int) -> dict[str, Any]:
-    """Memory, CPU and both sides of every symbol once a second, until the daemon leaves or `enough` symbols have quoted (0: never)."""
+    """Memory, CPU, both sides of each symbol once a second, until the daemon leaves or `enough` of them have quoted (0: never)."""
     resident, two_sided, one_sided, polls, text, state, cpu = [], {}, {}, 0, "", {}, 0.0
     first_cpu = metric(first_metrics(url, daemon, folder), "mmd_cpu_seconds_total")
     begun = time.monotonic()
