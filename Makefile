@@ -89,6 +89,17 @@ results: setup-dev ## every strategy on every real market: docs/results.md (resu
 evidence: setup-dev ## tune every strategy and ablate every head anew, then the results (takes hours; resumable)
 	@$(BIN)/mmd evidence tune $(ARGS) && $(BIN)/mmd evidence ablate && $(BIN)/mmd evidence results
 
+.venv-docs/.stamp: requirements/docs.txt
+	@deploy/scripts/make-environment .venv-docs requirements/docs.txt
+	@touch $@
+
+.PHONY: docs-site wheel
+docs-site: .venv-docs/.stamp ## the documentation as a site, in build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --clean && echo "the site is in build/site"
+
+wheel: setup-dev ## a wheel that `pipx install` takes, in build/wheel
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python -o build/wheel . && ls build/wheel/*.whl
+
 docs: environment ## write the tables that are generated from the code
 	@$(BIN)/python -m mmd.reference docs/reference
 
@@ -142,4 +153,4 @@ lock: setup-dev ## write the lock files anew from pyproject.toml
 	@deploy/scripts/lock $(BIN)/uv
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-fuzz .venv-tflite .venv-clients .venv-audit .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-fuzz .venv-tflite .venv-clients .venv-audit .venv-docs .venv-ray .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +58,23 @@ ReplayOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output instead of text.")]
 ViewOption = Annotated[bool | None, typer.Option("--view/--no-view", help="Live table in the terminal.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mmd import __version__
+
+        typer.echo(f"mmd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is, and leave.")
+    ] = False,
+) -> None:
+    """A neural-network market maker that a person can leave running."""
 
 
 @app.command()
@@ -229,7 +246,9 @@ def status(config: ConfigOption = None, assignments: SetOption = None, json_outp
 
         typer.echo(json.dumps(reply.document))
     else:
-        _print_status(reply.document)
+        from mmd.daemon.status_text import print_status
+
+        print_status(reply.document)
     if reply.document["trader"]["halt"]["halted"]:
         raise typer.Exit(EXIT_HALTED)
 
@@ -400,29 +419,6 @@ def _launched(start: Callable[[], int]) -> None:
     except (LaunchError, MockChildError) as error:
         _fail(str(error))
     raise typer.Exit(code)
-
-
-def _print_status(document: Mapping[str, Any]) -> None:
-    import msgspec
-    from rich.console import Console
-
-    from mmd.daemon.view import status_line, symbol_table, totals_line
-    from mmd.types.report import TraderReport
-
-    report = msgspec.convert(document["trader"], TraderReport)
-    console = Console()
-    console.print(status_line(report))
-    console.print(symbol_table(report))
-    console.print(totals_line(report))
-    process, latency = document["process"], document["tick_to_quote_us"]
-    console.print(
-        f"pid {process['pid']}   {process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: "
-        f"p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f} (n {latency['n']})"
-    )
-    for order in report.open_orders:
-        console.print(
-            f"  {order.side} {order.quantity:g} {order.symbol} at {order.price:.10g}   {order.state}   {order.client_order_id}"
-        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ models = typer.Typer(name="models", help="Look at bundles of networks.", no_args
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+HERE = Path("models")
+SHIPPED = Path(__file__).resolve().parents[1] / "models"
 LONGEST = 100
 SHOWN_FIRST = ("name", "version", "created_utc", "network", "stage", "horizon_seconds", "steps", "feature_schema_hash")
 
@@ -27,7 +29,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 @models.command("list")
 def list_bundles(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds bundles.")] = Path("models"), json_output: JsonOption = False
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder that holds bundles (default: ./models, else those that ship).")
+    ] = None,
+    json_output: JsonOption = False,
 ) -> None:
     """Every bundle below a folder: name, version, stage, horizon, size.
 
@@ -38,6 +43,7 @@ def list_bundles(
     """
     from mmd.inference.card import CARD_FILE
 
+    folder = folder or (HERE if HERE.is_dir() else SHIPPED)
     found = sorted(card.parent for card in folder.glob(f"*/{CARD_FILE}"))
     if not found:
         _fail(f"no bundle below {folder.absolute()}: train one with `mmd train`, or give the folder that holds them")

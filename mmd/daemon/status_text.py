@@ -1,0 +1,30 @@
+"""What `mmd status` prints: a daemon's state document as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from mmd.daemon.view import status_line, symbol_table, totals_line
+from mmd.types.report import TraderReport
+
+
+def print_status(document: Mapping[str, Any]) -> None:
+    """The document of `GET /state`, to standard output."""
+    report = msgspec.convert(document["trader"], TraderReport)
+    console = Console()
+    console.print(status_line(report))
+    console.print(symbol_table(report))
+    console.print(totals_line(report))
+    process, latency = document["process"], document["tick_to_quote_us"]
+    console.print(
+        f"pid {process['pid']}   {process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: "
+        f"p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f} (n {latency['n']})"
+    )
+    for order in report.open_orders:
+        console.print(
+            f"  {order.side} {order.quantity:g} {order.symbol} at {order.price:.10g}   {order.state}   {order.client_order_id}"
+        )
