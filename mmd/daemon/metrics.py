@@ -48,6 +48,7 @@ _ADAPTER_HELP = {
     "bytes_received": "Bytes of websocket frames received.",
     "malformed": "Messages that could not be understood.",
     "ignored": "Messages that concern nothing we follow.",
+    "frames_put_off": "Frames that waited for a later turn of the event loop, since one read had brought too many.",
     "reconnects": "Connections made anew.",
     "connect_failures": "Attempts to connect that failed.",
     "requests_sent": "Order requests written.",
@@ -127,6 +128,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_stage_seconds", "histogram", "Time spent in each stage of a tick.", ("stage",)),
     Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the quote made, its orders written if any."),
     Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
+    Metric("mmd_halt_to_cancels_seconds", "histogram", "From a request to halt to its last cancel's being with the socket."),
     *_adapter_metrics(),
     *RECORD_METRICS,
     Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
@@ -351,6 +353,7 @@ def _latencies(families: Families, sources: ProcessSources) -> None:
     _put_histogram(families, "mmd_tick_to_quote_seconds", sources.stages.tick_to_quote)
     _put_histogram(families, "mmd_tick_to_order_seconds", sources.stages.tick_to_order)
     _put_histogram(families, "mmd_shadow_tick_seconds", sources.shadow_ticks)
+    _put_histogram(families, "mmd_halt_to_cancels_seconds", sources.dispatcher.halt_to_cancels)
     _put_histogram(families, "mmd_loop_lag_seconds", sources.loop_lag)
 
 
@@ -366,12 +369,12 @@ def _process(families: Families, sources: ProcessSources) -> None:
             _put(families, name, 1, bundle.name, bundle.version, bundle.stage, bundle.digest)
     for reason, count in sources.networks.refused.items():
         _put(families, "mmd_network_swaps_refused_total", count, reason)
-    unwritten = dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None
+    unwritten = dispatcher.state.behind
     for name, value in (
         ("mmd_network_swaps_total", sources.networks.swaps),
         ("mmd_signals_refused_total", sources.signals.refused),
         ("mmd_watchdog_stalls_total", sources.watchdog.stalls),
-        ("mmd_checkpoints_total", dispatcher.checkpoints_written),
+        ("mmd_checkpoints_total", dispatcher.state.checkpoints_written),
         ("mmd_state_unwritten", unwritten),
         ("mmd_collections_total", collection.collections),
         ("mmd_collection_seconds_total", collection.total_ns / SECOND_NS),

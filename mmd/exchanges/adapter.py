@@ -116,6 +116,7 @@ class AdapterCounters:
     bytes_received: int = 0
     malformed: int = 0
     ignored: int = 0
+    frames_put_off: int = 0
     reconnects: int = 0
     connect_failures: int = 0
     requests_sent: int = 0

@@ -7,6 +7,7 @@ what arrived and when it went up or down.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -111,6 +112,24 @@ class Link(WSListener):
         if self.transport is None or not self.writable:
             raise ConnectionError("the link is gone")
         self.transport.send(_TEXT, message)
+
+    @property
+    def raw_socket(self) -> socket.socket | None:
+        """The socket below, once connected."""
+        found: socket.socket | None = (
+            None if self.transport is None else self.transport.underlying_transport.get_extra_info("socket")
+        )
+        return found
+
+    def hold(self) -> None:
+        """Read nothing more until `go_on`."""
+        if self.transport is not None:
+            self.transport.underlying_transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        if self.transport is not None:
+            self.transport.underlying_transport.resume_reading()
 
     def leave(self, reason: str) -> None:
         """Ask for a successor; this link stays up until that stands."""

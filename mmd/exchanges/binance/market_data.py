@@ -1,7 +1,14 @@
-"""The market stream: one combined-stream connection for all symbols, decoded and handed on inside the read callback."""
+"""The market stream: one combined-stream connection for all symbols, decoded and handed on inside the read callback.
+
+A read is as large as what has piled up since the one before, so under overload it may hold seconds of work. It is handled in slices
+of time: between two of them the event loop turns, a halt is heard and cancels leave. Nothing more is read meanwhile.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from mmd.exchanges.binance.backoff import Backoff
@@ -11,6 +18,16 @@ from mmd.exchanges.settings import ExchangeSettings
 from mmd.types.market import BatchEnd, FeedState, FeedStatus, MarketTrade
 
 STREAMS = ("bookTicker", "trade", "depth@100ms")
+
+SLICE_NS = 1_000_000
+"""After so long in one turn of the event loop the frames left of a read wait for the next turn. A frame takes 10 to 100 µs."""
+
+RECEIVE_BUFFER_BYTES = 1 << 20
+"""What the kernel may keep for us: left alone, it lets tens of megabytes grow old before the venue notices that we are too slow."""
+
+_IDLE_NS = 0
+_OVER_NS = 1
+_ENDLESS_NS = 1 << 63
 
 
 def stream_address(settings: ExchangeSettings, symbols: Iterable[str]) -> str:
@@ -50,12 +67,26 @@ class MarketData(Channel):
         self._newest_trade_ids = dict.fromkeys(symbols, -1)
         self._batch_ns = 0
         self._on_frame = on_frame
+        self._slice_end_ns = _IDLE_NS
+        self._waiting: deque[tuple[Link, bytes]] = deque()
+        """The rest of a read. Bounded by it: the links that brought it are held until it is handled."""
+        self._held: set[Link] = set()
+
+    async def prepare(self, link: Link) -> None:
+        """Bound what may pile up before us."""
+        if (raw := link.raw_socket) is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def receive(self, link: Link, message: bytes) -> None:
-        """Decode one frame and hand the event over."""
+        """Decode one frame and hand the event over, or put it off to the next turn of the event loop."""
         if link.given_up:
             return
         receive_ns = self._clock_ns()
+        if receive_ns >= self._slice_end_ns:
+            if self._slice_end_ns != _IDLE_NS:
+                self._put_off(link, message)
+                return
+            self._slice_end_ns = receive_ns + SLICE_NS
         counters = self._counters
         counters.frames += 1
         counters.bytes_received += len(message)
@@ -77,7 +108,10 @@ class MarketData(Channel):
         self._outlet(event)
 
     def read_ended(self) -> None:
-        """Close the batch, if this read brought anything."""
+        """Close the batch, if this read brought anything and nothing of it waits."""
+        if self._waiting:
+            return
+        self._slice_end_ns = _IDLE_NS
         if self._batch_ns:
             batch_ns, self._batch_ns = self._batch_ns, 0
             self._outlet(BatchEnd(batch_ns))
@@ -89,8 +123,38 @@ class MarketData(Channel):
 
     def on_down(self, detail: str) -> None:
         """Tell the core that every book is invalid."""
+        # What was read of a line that is gone says nothing about the books of the next one.
+        self._waiting.clear()
+        self._batch_ns = 0
         now_ns = self._clock_ns()
         self._outlet.batch([FeedStatus(now_ns, FeedState.DISCONNECTED, self._symbols, detail)], now_ns)
+
+    def _put_off(self, link: Link, message: bytes) -> None:
+        if not self._waiting and not self._held:
+            asyncio.get_running_loop().call_soon(self._handle_waiting)
+        if link not in self._held:
+            self._held.add(link)
+            link.hold()
+        self._waiting.append((link, message))
+        self._counters.frames_put_off += 1
+
+    def _handle_waiting(self) -> None:
+        """One slice of what waits; at its end, the batch's and the read's as well."""
+        waiting = self._waiting
+        slice_end_ns = self._clock_ns() + SLICE_NS
+        self._slice_end_ns = _ENDLESS_NS
+        while waiting:
+            link, message = waiting.popleft()
+            self.receive(link, message)
+            if self._clock_ns() >= slice_end_ns:
+                break
+        if waiting:
+            self._slice_end_ns = _OVER_NS
+            asyncio.get_running_loop().call_soon(self._handle_waiting)
+            return
+        self.read_ended()
+        while self._held:
+            self._held.pop().go_on()
 
     def _is_repeated(self, trade: MarketTrade) -> bool:
         """Two links at once bring each trade twice (books ignore what they have seen, volumes would not)."""
