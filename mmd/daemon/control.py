@@ -11,6 +11,7 @@ import hmac
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,9 @@ DEFAULT_FLATTEN_SECONDS = 60.0
 MAX_FLATTEN_SECONDS = 3_600.0
 FLATTEN_GRACE_SECONDS = 2.0
 FLATTEN_LOOK_SECONDS = 0.1
+
+ASKED_NS = web.RequestKey("asked_ns", int)
+"""When a request arrived, by `perf_counter_ns`."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -103,6 +107,7 @@ class ControlServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[ASKED_NS] = perf_counter_ns()
         refusal = self._refusal(request)
         if refusal is not None:
             status, text = refusal
@@ -134,15 +139,19 @@ class ControlServer:
     async def _halt(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
         open_before = self._dispatcher.open_order_count()
-        record = self._dispatcher.halt(given.get("reason", "").strip()[:MAX_REASON_LENGTH] or DEFAULT_REASON, _actor(given))
+        asked_ns = request[ASKED_NS]
+        reason = given.get("reason", "").strip()[:MAX_REASON_LENGTH] or DEFAULT_REASON
+        record = self._dispatcher.halt(reason, _actor(given), asked_ns)
+        took_ns = self._dispatcher.last_cancel_ns - asked_ns
         gone = await self._orders_gone(_wait_seconds(given, self._settings.halt_wait_seconds))
         document = {
             "halted": record.halted,
             "record": _record(record),
             "open_orders": open_before,
+            "cancels_sent_after_ms": took_ns / 1e6 if took_ns > 0 else None,
             "confirmed_gone": gone,
             "still_open": self._dispatcher.open_order_count(),
-            "latched_on_disk": self._dispatcher.unwritten_halt is None,
+            "latched_on_disk": self._dispatcher.state.unwritten_halt is None,
         }
         return web.json_response(document, status=200 if gone else 202)
 

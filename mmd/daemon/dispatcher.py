@@ -1,20 +1,23 @@
 """Events into the core, its commands out again, in order; and what is done when the core, the disk or the adapter fails.
 
-The latch and the checkpoint are on disk before any later command of the same event leaves. A core that raised is not asked again:
-the latch is written, what it knew to be open is cancelled, and the process is told to leave.
+The latch and the checkpoint are on disk before any later command of the same event leaves, but for a halt's cancels: a disk may
+take its time, and a cancel never adds to what is at risk. A core that raised is not asked again: the latch is written, what it knew
+to be open is cancelled, and the process is told to leave.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import perf_counter_ns
 from typing import Any, Protocol
 
 import structlog
 
 from mmd.daemon.checkpoint import CheckpointFile
 from mmd.daemon.halt_file import HaltFile
-from mmd.daemon.latency import StageClock
+from mmd.daemon.latency import LatencyHistogram, StageClock
+from mmd.daemon.state_writer import StateWriter
 from mmd.exchanges.adapter import VenueCommand
 from mmd.journal.records import CoreFailed, SentByShell
 from mmd.types.control import Exit, FlattenRequest, HaltRecord, HaltRequest, PersistHalt, PersistLedger, ResumeRequest
@@ -134,18 +137,17 @@ class Dispatcher:
         self.journal: Journal = NoJournal() if journal is None else journal
         self._journal_problem = ""
         self._send = send
-        self._halt_file = halt_file
-        self._checkpoint = checkpoint
+        self.state = StateWriter(halt_file, checkpoint, self._halt_next)
         self._stages = stages
         self._clock_ns = clock_ns
         self._batch_open = False
         self._follow_up: HaltRequest | None = None
         self._orders_gone: asyncio.Future[None] | None = None
-        self.unwritten_halt: HaltRecord | None = None
-        """A latch that the disk would not take: kept until it does."""
-        self.unwritten_ledger: bytes | None = None
+        self.last_cancel_ns = 0
+        """When the last cancel of the newest halt was with the adapter, by `perf_counter_ns`; 0 while no halt had one to send."""
+        self.halt_to_cancels = LatencyHistogram()
+        """From being asked to halt to that, for halts that had any to send."""
         self.last_batch_ns = 0
-        self.checkpoints_written = 0
         self.failure: str = ""
         """Why the core is not asked any more."""
         loop = asyncio.get_running_loop()
@@ -188,10 +190,16 @@ class Dispatcher:
         """The core's account of itself, now."""
         return self.core.report(self._clock_ns())
 
-    def halt(self, reason: str, actor: str) -> HaltRecord:
-        """Halt; returns the record that stands, which is the first cause if it was halted already."""
+    def halt(self, reason: str, actor: str, asked_ns: int | None = None) -> HaltRecord:
+        """Halt; returns the record that stands, which is the first cause if it was halted already.
+
+        `asked_ns` is when the request arrived, by `perf_counter_ns`.
+        """
         now_ns = self._clock_ns()
+        begun_ns = perf_counter_ns()
         self(HaltRequest(now_ns, reason, actor))
+        if self.last_cancel_ns > begun_ns:
+            self.halt_to_cancels.record(self.last_cancel_ns - (begun_ns if asked_ns is None else asked_ns))
         if not self.failure:
             try:
                 return self.core.report(now_ns).halt
@@ -223,9 +231,9 @@ class Dispatcher:
             raise ResumeRefused("resume needs a reason: say what was found and mended", conflict=False)
         if self.failure:
             raise ResumeRefused(f"the core failed and the process is leaving: {self.failure}", conflict=True)
-        if self._halt_file.operator_request() is not None:
+        if self.state.halt_file.operator_request() is not None:
             raise ResumeRefused(
-                f"remove the file {self._halt_file.operator_file} first: it would halt again at once", conflict=True
+                f"remove the file {self.state.halt_file.operator_file} first: it would halt again at once", conflict=True
             )
         now_ns = self._clock_ns()
         record = self.core.report(now_ns).halt
@@ -239,8 +247,8 @@ class Dispatcher:
 
     def _why_unwell(self, now_ns: int) -> str:
         """What must be mended before a halt may be lifted; empty when nothing is."""
-        self.write_what_is_left()
-        if self.unwritten_halt is not None or self.unwritten_ledger is not None:
+        self.state.retry()
+        if self.state.behind:
             return "latch or checkpoint cannot be written; look at the disk of the state directory"
         report = self.core.report(now_ns)
         if report.open_orders:
@@ -261,13 +269,6 @@ class Dispatcher:
         else:
             self._orders_gone = gone
         return gone
-
-    def write_what_is_left(self) -> None:
-        """Try the disk again with what it would not take. Called by the timer."""
-        if self.unwritten_halt is not None:
-            self._persist_halt(self.unwritten_halt)
-        if self.unwritten_ledger is not None:
-            self._persist_ledger(self.unwritten_ledger)
 
     def check_journal(self) -> None:
         """Halt where the journal cannot be kept: what would be done unrecorded is not done. Called by the timer."""
@@ -311,8 +312,11 @@ class Dispatcher:
 
     def _carry_out(self, commands: Sequence[Any]) -> bool:
         """In order. True when any order command left."""
-        ordered = False
-        withheld = False
+        withheld = ordered = False
+        if PersistHalt in map(type, commands):
+            asked = len(commands)
+            commands = self._cancel_first(commands)
+            ordered = len(commands) < asked
         for command in commands:
             kind = type(command)
             if kind in ORDERS:
@@ -321,9 +325,9 @@ class Dispatcher:
                 ordered = True
                 self._send_safely(command)
             elif kind is PersistLedger:
-                withheld = not self._persist_ledger(command.document) or withheld
+                withheld = not self.state.write_ledger(command.document) or withheld
             elif kind is PersistHalt:
-                self._persist_halt(command.record)
+                self.state.write_halt(command.record)
             elif kind is Exit:
                 if not self.exited.done():
                     self.exited.set_result(command.detail)
@@ -333,6 +337,16 @@ class Dispatcher:
             self._stages.lap(SEND)
         return ordered
 
+    def _cancel_first(self, commands: Sequence[Any]) -> list[Any]:
+        """Send a halt's cancels; what is left of its commands."""
+        left = [command for command in commands if type(command) is not CancelOrder]
+        if len(left) < len(commands):
+            for command in commands:
+                if type(command) is CancelOrder:
+                    self._send_safely(command)
+            self.last_cancel_ns = perf_counter_ns()
+        return left
+
     def _send_safely(self, command: VenueCommand) -> None:
         try:
             self._send(command)
@@ -340,31 +354,6 @@ class Dispatcher:
             # Adapters never raise for I/O: this is a fault.
             log.critical("the adapter refused a command", command=repr(command), exc_info=error)
             self._halt_next(f"the adapter could not carry out {type(command).__name__}: {type(error).__name__}: {error}")
-
-    def _persist_ledger(self, document: bytes) -> bool:
-        try:
-            self._checkpoint.write(document)
-        except OSError as error:
-            if self.unwritten_ledger is None:
-                log.critical("the checkpoint cannot be written", error=str(error))
-                self._halt_next(f"the checkpoint cannot be written: {error}")
-            self.unwritten_ledger = document
-            return False
-        self.checkpoints_written += 1
-        self.unwritten_ledger = None
-        return True
-
-    def _persist_halt(self, record: HaltRecord) -> None:
-        try:
-            self._halt_file.write(record)
-        except OSError as error:
-            # Halted in memory all the same; whatever comes, the process must not be restarted into quoting.
-            if self.unwritten_halt is None:
-                log.critical("the halt latch cannot be written; it will be tried again", error=str(error))
-            self.unwritten_halt = record
-            return
-        self.unwritten_halt = None
-        log.warning("halted" if record.halted else "resumed", reason=record.reason, actor=record.actor)
 
     def _halt_next(self, reason: str) -> None:
         if self._follow_up is None:
@@ -383,13 +372,7 @@ class Dispatcher:
         log.critical("the core failed; everything is cancelled, the process leaves", during=repr(event)[:500], exc_info=error)
 
     def _latch_directly(self, reason: str, actor: str) -> HaltRecord:
-        record = HaltRecord(halted=True, reason=reason, actor=actor, time_ns=self._clock_ns())
-        try:
-            return self._halt_file.latch(record)
-        except OSError as error:
-            log.critical("the halt latch cannot be written", error=str(error))
-            self.unwritten_halt = record
-            return record
+        return self.state.latch(HaltRecord(halted=True, reason=reason, actor=actor, time_ns=self._clock_ns()))
 
     def _cancel_what_was_open(self) -> None:
         now_ns = self._clock_ns()

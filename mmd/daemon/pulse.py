@@ -85,7 +85,7 @@ class Pulse:
         parts.dispatcher(Timer(now_ns))
         if now >= self._next_retry:
             self._next_retry = now + RETRY_SECONDS
-            parts.dispatcher.write_what_is_left()
+            parts.dispatcher.state.retry()
         parts.collection.on_timer(now_ns, parts.dispatcher.last_batch_ns)
         if self._on_report is not None and now >= self._next_report and not parts.dispatcher.failure:
             self._next_report = now + REPORT_SECONDS

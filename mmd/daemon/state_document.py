@@ -32,8 +32,8 @@ def state_document(sources: ProcessSources) -> dict[str, Any]:
             "tasks": len(asyncio.all_tasks()),
             "loop_lag_us": sources.loop_lag.percentiles(),
             "stalls": sources.watchdog.stalls,
-            "checkpoints": dispatcher.checkpoints_written,
-            "unwritten": dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None,
+            "checkpoints": dispatcher.state.checkpoints_written,
+            "unwritten": dispatcher.state.behind,
             "failure": dispatcher.failure,
         },
     }
@@ -47,6 +47,6 @@ def not_ready(dispatcher: Dispatcher) -> list[str]:
     why = [f"halted by {report.halt.actor}: {report.halt.reason}"] if report.halt.halted else []
     why.extend(f"paused: {pause}" for pause in report.pauses)
     why.extend(f"book of {line.symbol} is invalid: {line.invalid_reason}" for line in report.symbols if not line.book_valid)
-    if dispatcher.unwritten_halt is not None or dispatcher.unwritten_ledger is not None:
+    if dispatcher.state.behind:
         why.append("state cannot be written to disk")
     return why

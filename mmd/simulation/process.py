@@ -192,7 +192,7 @@ class SimulatedProcess:
         self._guarded(self._pulse)
         self._beats += 1
         if self._beats % BEATS_PER_RETRY == 0:
-            self._guarded(self.dispatcher.write_what_is_left)
+            self._guarded(self.dispatcher.state.retry)
 
     def _pulse(self) -> None:
         """As the daemon's: a halt from outside first, then the heartbeat, then the core's timer."""

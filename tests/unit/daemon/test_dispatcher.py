@@ -29,7 +29,7 @@ async def test_what_must_be_on_disk_is_there_before_later_commands_leave(tmp_pat
     desk.core.answers[Timer] = lambda event: [CANCEL, PersistLedger(b'{"n":1}'), PLACE]
     desk.dispatcher(Timer(1))
     assert seen == [(CANCEL, None), (PLACE, {"n": 1})]
-    assert desk.dispatcher.checkpoints_written == 1
+    assert desk.dispatcher.state.checkpoints_written == 1
 
 
 async def test_a_checkpoint_the_disk_refuses_withholds_orders_and_halts_but_lets_cancels_pass(tmp_path: Path) -> None:
@@ -41,11 +41,29 @@ async def test_a_checkpoint_the_disk_refuses_withholds_orders_and_halts_but_lets
     assert desk.core.latch.halted
     assert "checkpoint cannot be written" in desk.core.latch.record.reason
     assert desk.halt_file.read(0) == desk.core.latch.record
-    assert desk.dispatcher.unwritten_ledger == b'{"n":1}'
+    assert desk.dispatcher.state.unwritten_ledger == b'{"n":1}'
     desk.checkpoint.path.parent.mkdir()
-    desk.dispatcher.write_what_is_left()
-    assert desk.dispatcher.unwritten_ledger is None
+    desk.dispatcher.state.retry()
+    assert desk.dispatcher.state.unwritten_ledger is None
     assert desk.checkpoint.read() == {"n": 1}
+
+
+async def test_the_cancels_of_a_halt_do_not_wait_for_the_disk(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.core.add_order("mmd-a-1")
+    desk.core.add_order("mmd-a-2")
+    desk.core.answers[HaltRequest] = lambda event: [PersistLedger(b'{"n":1}'), RequestDepthSnapshot(1, "BTCUSDT")]
+    on_disk: list[tuple[type, bool, bool]] = []
+    desk.dispatcher._send = lambda command: on_disk.append(
+        (type(command), desk.halt_file.path.exists(), desk.checkpoint.path.exists())
+    )
+    desk.dispatcher.halt("drill", "cli")
+    assert on_disk == [(CancelOrder, False, False), (CancelOrder, False, False), (RequestDepthSnapshot, True, True)]
+    assert desk.dispatcher.halt_to_cancels.n == 1
+    assert desk.halt_file.read(0) == desk.core.latch.record
+    desk.dispatcher.halt("again", "cli")
+    assert [kind for kind, _, _ in on_disk[3:5]] == [CancelOrder, CancelOrder]
+    assert desk.dispatcher.halt_to_cancels.n == 1, "a second halt has nothing to latch; its cancels repeat the first one's"
 
 
 async def test_a_latch_the_disk_refuses_is_kept_and_written_later(tmp_path: Path) -> None:
@@ -55,10 +73,10 @@ async def test_a_latch_the_disk_refuses_is_kept_and_written_later(tmp_path: Path
     record = desk.dispatcher.halt("drill", "cli")
     assert record.halted
     assert [type(command) for command in desk.sent] == [CancelOrder]
-    assert desk.dispatcher.unwritten_halt == record
+    assert desk.dispatcher.state.unwritten_halt == record
     desk.halt_file.path.parent.mkdir()
-    desk.dispatcher.write_what_is_left()
-    assert desk.dispatcher.unwritten_halt is None
+    desk.dispatcher.state.retry()
+    assert desk.dispatcher.state.unwritten_halt is None
     assert desk.halt_file.read(0) == record
 
 
@@ -189,14 +207,14 @@ async def test_resume_waits_until_everything_is_well(tmp_path: Path) -> None:
     with pytest.raises(ResumeRefused, match=r"risk\.max_drawdown is used up"):
         desk.dispatcher.resume("mended", "cli")
     desk.core.limits_used["drawdown"] = 0.2
-    desk.dispatcher.unwritten_ledger = b"{}"
+    desk.dispatcher.state.unwritten_ledger = b"{}"
     desk.checkpoint.path.unlink(missing_ok=True)
     desk.checkpoint.path.mkdir()
     with pytest.raises(ResumeRefused, match="cannot be written"):
         desk.dispatcher.resume("mended", "cli")
     desk.checkpoint.path.rmdir()
     assert not desk.dispatcher.resume("mended", "cli").halted
-    assert desk.dispatcher.unwritten_ledger is None
+    assert desk.dispatcher.state.unwritten_ledger is None
 
 
 async def test_times_go_to_their_stages(tmp_path: Path) -> None:
