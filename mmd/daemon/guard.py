@@ -7,7 +7,6 @@ written so that doing it twice, or while the daemon is alive after all, does no 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -31,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 LOCK_NAME = "guard-lock"
 
+PEACEFUL = frozenset({Health.ALIVE, Health.AWAITED, Health.LEFT_CLEAN})
+"""States of the daemon in which its orders are its own affair."""
+
 
 class GuardState(msgspec.Struct):
     """What the guard says of itself at its port."""
@@ -47,15 +49,17 @@ class GuardState(msgspec.Struct):
     sweep: SweepCounts = msgspec.field(default_factory=SweepCounts)
 
 
-async def run_guard(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+async def run_guard(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> bool:
     """Watch until SIGTERM or SIGINT. `on_ready` hears the port's URL once the guard is on watch.
+
+    False where it was told to end before it had cleared the market of a daemon that cannot.
 
     Raises `StateLockError`, `ControlError`, `OSError`, `ValueError` (no key of its own) when it cannot start.
     """
     with StateLock(settings.state_dir, LOCK_NAME):
         guard = Guard(settings)
         try:
-            await guard.watch(on_ready)
+            return await guard.watch(on_ready)
         finally:
             await guard.close()
 
@@ -77,9 +81,11 @@ class Guard:
         self._judgement = Judgement(Health.AWAITED, 0.0)
         self.state = GuardState(sweep=self._sweeper.counts)
         self._port = GuardPort(settings.guard, self.state)
+        self._life = Life.LEFT
+        """What is said of us once we are gone."""
 
-    async def watch(self, on_ready: Callable[[str], None] | None) -> None:
-        """Look, and act, until told to end."""
+    async def watch(self, on_ready: Callable[[str], None] | None) -> bool:
+        """Look, and act, until told to end. False where the market is not known to be clear then, and should be."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._over.set)
@@ -101,13 +107,23 @@ class Guard:
             if part in done:
                 # A part that died ends the guard: its heartbeat stops, and a daemon that requires one pauses.
                 part.result()
+        if self._judgement.health not in PEACEFUL and not self.state.market_clear:
+            log.critical(
+                "told to end before the market was clear: orders of ours may be open, and nobody watches them now",
+                daemon=self.state.daemon,
+                orders_cancelled=self.state.sweep.orders,
+                last_error=self.state.sweep.last_error,
+            )
+            return False
+        self._life = Life.LEFT_CLEAN
         log.info("watch ended")
+        return True
 
     async def close(self) -> None:
         """Close what was opened."""
         await self._port.stop()
         await self._adapter.close()
-        self._heartbeat.close(Life.LEFT_CLEAN, time.time_ns())
+        self._heartbeat.close(self._life, time.time_ns())
 
     async def _beat(self) -> None:
         """Look at the daemon and show that we are here, whatever a rescue is waiting for."""
@@ -130,7 +146,7 @@ class Guard:
         patrol_at = 0.0
         while True:
             health = self._judgement.health
-            if health in (Health.ALIVE, Health.AWAITED, Health.LEFT_CLEAN):
+            if health in PEACEFUL:
                 self._dealt_with = None
                 self.state.market_clear = None
             elif health is not self._dealt_with:
@@ -177,7 +193,6 @@ def _on_adapter_failure(error: BaseException, where: str) -> None:
     raise AdapterError(f"nothing was started that could fail: {where}") from error
 
 
-def guard_until_signal(settings: Settings) -> None:
-    """Run the event loop. Raises as `run_guard`."""
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run_guard(settings))
+def guard_until_signal(settings: Settings) -> bool:
+    """Run the event loop. As `run_guard`."""
+    return asyncio.run(run_guard(settings))

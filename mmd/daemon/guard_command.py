@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 EXIT_ERROR = 1
+EXIT_ORDERS_LEFT = 3
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings: the daemon's own.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")]
@@ -26,7 +27,7 @@ def guard(config: ConfigOption = None, assignments: SetOption = None) -> None:
       curl -s http://127.0.0.1:8781/state
 
     \b
-    Exit codes: 0 told to end, 1 could not start or failed.
+    Exit codes: 0 told to end, 1 could not start or failed, 3 told to end before the market was clear of a lost daemon's orders.
     """
     from mmd.daemon.control import ControlError
     from mmd.daemon.guard import guard_until_signal
@@ -46,11 +47,18 @@ def guard(config: ConfigOption = None, assignments: SetOption = None) -> None:
         if settings.mode == "paper":
             _fail("paper mode has no order at a venue: there is nothing to guard")
         configure_logging(settings.logging, settings.secrets())
-        guard_until_signal(settings)
+        clear = guard_until_signal(settings)
     except SettingsError as error:
         _fail("the settings are wrong\n  " + "\n  ".join(error.problems))
     except (StateLockError, ControlError, AdapterError, OSError, ValueError) as error:
         _fail(f"the guard cannot start: {error}")
+    if not clear:
+        typer.echo(
+            "mmd: the guard was told to end before the market was clear: orders of ours may be open at the venue. "
+            "Start it again, or look there",
+            err=True,
+        )
+        raise typer.Exit(EXIT_ORDERS_LEFT)
 
 
 def _fail(text: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -13,8 +13,12 @@ from mmd.exchanges.adapter import AuditError, VenueOrder
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
+LOOK_SECONDS = 0.1
+"""Between two looks at whether the sweep is still wanted."""
 
 
 class Canceller(Protocol):
@@ -47,11 +51,17 @@ class Sweeper:
         self.counts = SweepCounts()
 
     async def clear(self, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Go on until the market is clear (True), or `give_up` says so (False). Never raises for the venue's sake."""
+        """Go on until the market is clear (True), or `give_up` says so (False), whatever is being waited for.
+
+        Never raises for the venue's sake.
+        """
         pause = FIRST_PAUSE_SECONDS
         quiet_since: float | None = None
         while not give_up():
-            listed, wait_seconds = await self._round()
+            answer = await _unless(give_up, self._round())
+            if answer is None:
+                break
+            listed, wait_seconds = answer
             now = self._monotonic()
             if listed is None:
                 quiet_since = None
@@ -63,7 +73,7 @@ class Sweeper:
                 if now - quiet_since >= self._quiet_seconds:
                     return True
                 pause = min(pause * 2, self._quiet_seconds / 4)
-            await asyncio.sleep(pause)
+            await _unless(give_up, asyncio.sleep(pause))
         return False
 
     async def _round(self) -> tuple[int | None, float]:
@@ -80,3 +90,16 @@ class Sweeper:
             self.counts.orders += len(orders)
             log.warning("cancelling", orders=[f"{order.symbol} {order.side} {order.client_order_id}" for order in orders])
         return len(orders), 0.0
+
+
+async def _unless(give_up: Callable[[], bool], work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result; None, and the work broken off, where `give_up` says so before or as it ends."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        while not task.done() and not give_up():
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+        return None if give_up() or not task.done() else task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+        await asyncio.wait({task})

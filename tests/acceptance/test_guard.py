@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from mmd.daemon.guard_command import EXIT_ORDERS_LEFT
+from mmd.daemon.heartbeat import DAEMON_NAME, GUARD_NAME, Heartbeat, Life, read_heartbeat
 from tests.acceptance.processes import World, wait_until, world
 
 pytestmark = pytest.mark.timeout(180)
@@ -126,6 +129,20 @@ def test_others_orders_are_left_alone_and_a_venue_that_is_down_is_asked_until_it
         system.start_mock()
         wait_until("a clear market", lambda: clear(system), 60)
         assert [order["clientOrderId"] for order in system.open_orders()] == ["somebody-1"]
+
+
+def test_a_guard_that_is_told_to_end_before_the_market_is_clear_says_so(tmp_path: Path) -> None:
+    with world(tmp_path) as system:
+        system.state.mkdir(0o700)
+        # What a daemon leaves that was killed; and no venue answers.
+        Heartbeat(system.state / DAEMON_NAME).beat(time.time_ns())
+        guard = system.start_guard(**QUICK)
+        wait_until("a failed round", lambda: system.guard_state()["sweep"]["failures"] > 0)
+        assert guard.terminate() == EXIT_ORDERS_LEFT
+        assert "before the market was clear" in guard.tail()
+        last = read_heartbeat(system.state / GUARD_NAME)
+        assert last is not None
+        assert last.life is Life.LEFT
 
 
 def test_a_second_guard_is_refused(tmp_path: Path) -> None:

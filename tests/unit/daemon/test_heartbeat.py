@@ -185,3 +185,51 @@ async def test_a_sweep_ends_when_it_is_no_longer_wanted() -> None:
     sweeper = Sweeper(venue, "mmd", quiet_seconds=9.0, monotonic=asyncio.get_running_loop().time)
     assert not await sweeper.clear(lambda: venue.asked == 3)
     assert venue.asked == 3
+
+
+async def test_a_sweep_that_the_venue_bids_wait_is_broken_off_as_soon_as_it_is_not_wanted() -> None:
+    venue = Venue([AuditError("banned", wait_seconds=3_600.0)])
+    sweeper = Sweeper(venue, "mmd", quiet_seconds=9.0, monotonic=asyncio.get_running_loop().time)
+    looks_since_told_to_wait = 0
+
+    def give_up() -> bool:
+        nonlocal looks_since_told_to_wait
+        looks_since_told_to_wait += bool(sweeper.counts.failures)
+        return looks_since_told_to_wait > 4
+
+    async with asyncio.timeout(60):
+        assert not await sweeper.clear(give_up)
+    assert venue.asked == 1
+
+
+async def test_a_sweep_whose_venue_does_not_answer_is_broken_off_too() -> None:
+    asked, dropped = asyncio.Event(), asyncio.Event()
+
+    class Silent:
+        async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                dropped.set()
+            return ()
+
+    sweeper = Sweeper(Silent(), "mmd", quiet_seconds=9.0, monotonic=asyncio.get_running_loop().time)
+    async with asyncio.timeout(60):
+        assert not await sweeper.clear(asked.is_set)
+    assert dropped.is_set()
+
+
+async def test_a_market_is_not_called_clear_when_the_daemon_came_back_during_the_last_look() -> None:
+    back = asyncio.Event()
+
+    class Returning(Venue):
+        async def cancel_ours(self, client_order_id_prefix: str) -> tuple[VenueOrder, ...]:
+            if self.asked:
+                back.set()
+            return await super().cancel_ours(client_order_id_prefix)
+
+    sweeper = Sweeper(Returning([0]), "mmd", quiet_seconds=0.0, monotonic=iter([0.0, 0.0]).__next__)
+    assert await sweeper.clear(), "quiet for long enough, and still wanted"
+    sweeper = Sweeper(Returning([0]), "mmd", quiet_seconds=0.01, monotonic=iter([0.0, 60.0]).__next__)
+    assert not await sweeper.clear(back.is_set)
