@@ -295,6 +295,9 @@ class Drill:
             "MMD_EXCHANGE__WEBSOCKET_API_URL": f"ws://{line}/ws-api/v3",
             "MMD_RISK__MAX_PAUSES_PER_HOUR": "10000",
             "MMD_RISK__MAX_CONSECUTIVE_ERRORS": "10000",
+            # The venue dies more often here than anywhere: left as they are, the waits would grow to half a minute each.
+            "MMD_EXCHANGE__BACKOFF_RESET_SECONDS": "1",
+            "MMD_EXCHANGE__BACKOFF_CAP_SECONDS": "2",
         }
         return self.system.start_daemon(**DAEMON, **urls)
 

@@ -5,7 +5,8 @@ happened to accounts since. Each operation that touches an account is appended t
 acknowledged is lost with the process. (The journal is not synced to the disk for each record: a power cut may cost its tail.)
 
 A journal bears the number of the checkpoint it follows. While a checkpoint is being written the next journal is already in use;
-loading applies every journal whose number is not below the checkpoint's, in order.
+loading applies every journal whose number is not below the checkpoint's, in order. A start writes a checkpoint of what it loaded
+and then deletes the journals before it, so that no number of crashes makes the files longer.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _LENGTH_BYTES = 4
 _SNAPSHOT_REST_FACTOR = 200
 """A snapshot stops the exchange for a moment: at least this many times as long passes until the next one."""
 _IDS_AHEAD = 250_000
+_JOURNAL_BYTES = 32 << 20
+"""A journal as long as this is due for a checkpoint, however short the time: a start reads all of it."""
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +62,7 @@ class StateStore:
         self._snapshot_seconds = 0.0
         self._number = 0
         self._journal: IO[bytes] | None = None
+        self._journal_bytes = 0
         self._changed_at: float | None = None
         self._saved_update_ids: dict[str, int] = {}
         self._lock: IO[bytes] | None = None
@@ -99,6 +103,7 @@ class StateStore:
             raise OSError(
                 f"{self._journal.name}: a record could not be written whole; free some space and restart the mock exchange"
             )
+        self._journal_bytes += len(line)
         if self._changed_at is None:
             self._changed_at = time.monotonic()
 
@@ -138,6 +143,8 @@ class StateStore:
         self._journal = self._lock = None
 
     def _is_due(self, engine: MatchingEngine) -> bool:
+        if self._journal_bytes >= _JOURNAL_BYTES:
+            return True
         if self._changed_at is not None:
             pause = max(self._interval, self._snapshot_seconds * _SNAPSHOT_REST_FACTOR)
             if time.monotonic() - self._changed_at >= pause:
@@ -151,6 +158,7 @@ class StateStore:
         if self._journal is not None:
             self._journal.close()
         self._journal = (self._directory / f"{_JOURNAL_PREFIX}{self._number:09d}").open("wb", buffering=0)
+        self._journal_bytes = 0
         self._changed_at = None
         self._saved_update_ids = {symbol: engine.touch(symbol)[0] for symbol in engine.instruments}
         started = time.monotonic()
