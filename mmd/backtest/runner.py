@@ -34,6 +34,7 @@ from mmd.types.market import MarketTrade
 
 if TYPE_CHECKING:
     from mmd.backtest.fast.market_pass import CacheUse, MarketColumns
+    from mmd.backtest.fast.network_pass import NetworkPass
 
 SESSION = "backtest"
 Speed = Literal["exact", "fast"]
@@ -357,6 +358,12 @@ def _run_fast(
         names = ", ".join(source.symbol for source in plan.sources)
         raise BacktestError(f"the fast speed trades one symbol at a time, and the data has {names}: choose one with --symbols")
     source, options = plan.sources[0], plan.options
+    made: NetworkPass | None = None
+    if options.strategy == "neural" and networks is not None:
+        from mmd.backtest.fast.network_pass import network_pass
+
+        bundle, predictors = networks([source.symbol])
+        made = network_pass(columns, source.symbol, bundle, predictors[source.symbol], plan.config.gate)
     setup = Setup(
         plan.config,
         source.instrument,
@@ -366,6 +373,7 @@ def _run_fast(
         options.maker_fee,
         tuple(plan.funding),
         options.logging,
+        made,
     )
     matcher = plan.matcher(matcher_type)
     try:
@@ -382,7 +390,7 @@ def _run_fast(
         plan.markets,
         plan.calibrations,
         recorder,
-        Decider(plan.config, None),
+        Decider(plan.config, None if made is None else made.bundle),
         OrderCounts(found.placed, found.sent, found.refused),
         found.halt,
         found.events,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Protocol
@@ -48,6 +49,14 @@ class Prediction(Protocol):
     steps: int
 
 
+def input_ranges(card: Card) -> tuple[tuple[float, float, float], ...]:
+    """Low, high and width of each input in the training, market and inventory."""
+    inside = card.training_range
+    low, high = inside.market_low + inside.inventory_low, inside.market_high + inside.inventory_high
+    # An input that was constant in training has no width: its own unit is the measure then.
+    return tuple((bottom, top, (top - bottom) or 1.0) for bottom, top in zip(low, high, strict=True))
+
+
 class PredictionGate:
     """One per symbol. Times are passed in: the gate reads no clock."""
 
@@ -62,9 +71,7 @@ class PredictionGate:
         self._budget_ns = round(settings.inference_budget_us * 1e3)
         self._max_score = settings.max_out_of_range_score
         inside = card.training_range
-        low, high = inside.market_low + inside.inventory_low, inside.market_high + inside.inventory_high
-        # An input that was constant in training has no width: its own unit is the measure then.
-        self._ranges = tuple((bottom, top, (top - bottom) or 1.0) for bottom, top in zip(low, high, strict=True))
+        self._ranges = input_ranges(card)
         self._market_low = _least_float32(inside.market_low)
         self._market_high = -_least_float32(tuple(-top for top in inside.market_high))
         self._clipped = np.zeros_like(self._market_low)
@@ -126,14 +133,23 @@ class PredictionGate:
 
 
 def _score(values: list[float], ranges: tuple[tuple[float, float, float], ...]) -> float:
-    score = 0.0
+    return score_on(0.0, values, ranges)
+
+
+def score_on(score: float, values: list[float], ranges: Sequence[tuple[float, float, float]]) -> float:
+    """A score with what these values add to it, by their (low, high, width); infinite where one of them is not finite."""
     for value, (low, high, width) in zip(values, ranges, strict=True):
         if low <= value <= high:
             continue
         if not isfinite(value):
             return inf
-        score += (low - value if value < low else value - high) / width
+        score += distance_outside(value, low, high, width)
     return score
+
+
+def distance_outside(value: float, low: float, high: float, width: float) -> float:
+    """How far a value that is outside its range lies from it, in widths of the range."""
+    return (low - value if value < low else value - high) / width
 
 
 def _least_float32(bounds: tuple[float, ...]) -> NDArray[np.float32]:

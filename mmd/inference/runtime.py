@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,14 @@ TFLITE = "tflite-runtime"
 _MODULES = {LITERT: "ai_edge_litert.interpreter", TFLITE: "tflite_runtime.interpreter"}
 RUNTIME_NAMES = tuple(_MODULES)
 """In the order in which "auto" tries them."""
+
+
+class Operation(NamedTuple):
+    """One operation of a graph; tensors by their numbers, -1 where there is none."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 class TensorSession:
@@ -62,6 +70,25 @@ class TensorSession:
         self._interpreter.invoke()
         for name, index in output_indices.items():
             self.outputs[name][:] = self._interpreter.get_tensor(index)
+
+    def tensor_numbers(self) -> tuple[dict[str, int], dict[str, int]]:
+        """By signature name, of inputs and of outputs."""
+        return self._transfers
+
+    def operations(self) -> list[Operation]:
+        """Of the graph as it was written, in order. Raises ModelRefused where the runtime does not tell."""
+        details = getattr(self._interpreter, "_get_ops_details", None)
+        if details is None:
+            raise ModelRefused("the runtime does not tell what a graph is made of")
+        found = [
+            Operation(each["op_name"], tuple(map(int, each["inputs"])), tuple(map(int, each["outputs"]))) for each in details()
+        ]
+        return [each for each in found if each.name != "DELEGATE"]
+
+    def constant(self, number: int) -> tuple[NDArray[Any], Array]:
+        """A copy of a tensor that the graph holds, and its scales by channel (none where it is not quantized)."""
+        details = next(each for each in self._interpreter.get_tensor_details() if each["index"] == number)
+        return self._interpreter.get_tensor(number), np.asarray(details["quantization_parameters"]["scales"], np.float32)
 
     def addresses(self) -> dict[str, int]:
         """Where the arrays lie: the same for the life of a session, which a test holds."""

@@ -19,19 +19,21 @@ def inventory_row(
     loss_budget: float,
     exposure: float,
     exposure_limit: float,
-) -> list[float]:
+) -> tuple[float, float, float, float, float]:
     """The five values, in the order of INVENTORY_NAMES. Units need only agree in pairs: position and its limit (lots or atoms),
     unrealised PnL and budget (quote atoms), exposure and its limit. `entry_offset_ticks` is mid less average entry. A limit,
     budget or volatility of 0 gives 0.
     """
     held = position != 0
-    return [
-        _share(position, position_limit, -1.0, 1.0),
+    return (
+        share_within(position, position_limit, -1.0, 1.0),
         min(log1p(age_seconds), MAX_LOG_AGE) if held and age_seconds > 0 else 0.0,
-        _share(entry_offset_ticks if position > 0 else -entry_offset_ticks, sigma_ticks, -MAX_OFFSET, MAX_OFFSET) if held else 0.0,
-        _share(unrealised, loss_budget, -1.0, 1.0),
-        _share(exposure, exposure_limit, 0.0, 1.0),
-    ]
+        share_within(entry_offset_ticks if position > 0 else -entry_offset_ticks, sigma_ticks, -MAX_OFFSET, MAX_OFFSET)
+        if held
+        else 0.0,
+        share_within(unrealised, loss_budget, -1.0, 1.0),
+        share_within(exposure, exposure_limit, 0.0, 1.0),
+    )
 
 
 class InventoryFeatures:
@@ -40,7 +42,7 @@ class InventoryFeatures:
     __slots__ = ("_sign", "_since_ns", "values")
 
     def __init__(self) -> None:
-        self.values = [0.0] * 5
+        self.values = (0.0, 0.0, 0.0, 0.0, 0.0)
         self._sign = 0
         self._since_ns = 0
 
@@ -56,7 +58,7 @@ class InventoryFeatures:
         loss_budget: int,
         exposure: int,
         exposure_limit: int,
-    ) -> list[float]:
+    ) -> tuple[float, float, float, float, float]:
         """A new row, see `inventory_row`; times in UTC ns, prices in ticks."""
         sign = (position > 0) - (position < 0)
         if sign != self._sign:
@@ -75,7 +77,7 @@ class InventoryFeatures:
         return self.values
 
 
-def _share(part: float, whole: float, low: float, high: float) -> float:
+def share_within(part: float, whole: float, low: float, high: float) -> float:
     """part / whole within [low, high]; 0 where either makes no sense."""
     if not (whole > 0 and isfinite(part)):
         return 0.0

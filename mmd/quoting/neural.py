@@ -49,6 +49,40 @@ def expected_move(
     return micro, head, flow, cross
 
 
+def network_spread(sigma_ticks: float, spread_min: float, log_range: float, optimal_spread: float) -> float:
+    """Full spread in ticks that the spread head gives, before any bound."""
+    return sigma_ticks * (spread_min * exp(optimal_spread * log_range))
+
+
+def side_terms(
+    settings: QuotingSettings, model: QuoteModel, move: float, half_spread: float, heard: bool, p_bid: float, p_ask: float
+) -> tuple[float, float, bool, bool]:
+    """Ticks by which bid and ask are wider for their P(adverse), which counts where it is `heard`, and whether each is pulled."""
+    threshold = model.pull_threshold * half_spread if settings.pull else 0.0
+    pull_bid, pull_ask = 0 < threshold < -move, 0 < threshold < move
+    adverse_bid = adverse_ask = 0.0
+    if heard:
+        if model.adverse_slope:
+            adverse_bid = widening(model, p_bid, half_spread, settings.min_half_spread_ticks)
+            adverse_ask = widening(model, p_ask, half_spread, settings.min_half_spread_ticks)
+        if settings.pull and model.adverse_pull < 1.0:
+            pull_bid = pull_bid or p_bid > model.adverse_pull
+            pull_ask = pull_ask or p_ask > model.adverse_pull
+    return adverse_bid, adverse_ask, pull_bid, pull_ask
+
+
+def skew_terms(
+    context: QuoteContext, settings: QuotingSettings, model: QuoteModel, half_spread: float, position_signal: float
+) -> tuple[float, float]:
+    """The skew in ticks, and what of it the position head made."""
+    inventory, sigma = context.inventory, context.skew_sigma_ticks
+    target = position_signal * model.max_target
+    factor, most = settings.skew_factor, settings.max_skew_half_spreads
+    skew = inventory_shift(inventory, target, sigma, half_spread, factor, most)
+    plain = inventory_shift(inventory, 0.0, sigma, half_spread, factor, most) if target else skew
+    return skew, skew - plain
+
+
 class NeuralQuoter:
     """One symbol's quoter."""
 
@@ -87,7 +121,7 @@ class NeuralQuoter:
 
     def spread_ticks(self, sigma_ticks: float, optimal_spread: float) -> float:
         """Full spread that the spread head gives, before any bound."""
-        return sigma_ticks * (self._model.spread_min * exp(optimal_spread * self._log_range))
+        return network_spread(sigma_ticks, self._model.spread_min, self._log_range, optimal_spread)
 
     def quote(self, context: QuoteContext, prediction: Prediction) -> RawQuote:
         """The same context, prediction and scale give the same quote."""
@@ -101,26 +135,21 @@ class NeuralQuoter:
         cross *= scale
         move = micro + head + flow + cross
         least = settings.min_half_spread_ticks
-        half_spread = 0.5 * self.spread_ticks(sigma, prediction.optimal_spread)
+        half_spread = 0.5 * network_spread(sigma, model.spread_min, self._log_range, prediction.optimal_spread)
         if half_spread < least:
             half_spread = least
-        threshold = model.pull_threshold * half_spread if settings.pull else 0.0
-        pull_bid, pull_ask = 0 < threshold < -move, 0 < threshold < move
-        adverse_bid = adverse_ask = 0.0
-        if not prediction.adverse_refusal:
-            if model.adverse_slope:
-                adverse_bid = widening(model, prediction.p_adverse_bid, half_spread, least)
-                adverse_ask = widening(model, prediction.p_adverse_ask, half_spread, least)
-            if settings.pull and model.adverse_pull < 1.0:
-                pull_bid = pull_bid or prediction.p_adverse_bid > model.adverse_pull
-                pull_ask = pull_ask or prediction.p_adverse_ask > model.adverse_pull
+        adverse_bid, adverse_ask, pull_bid, pull_ask = side_terms(
+            settings,
+            model,
+            move,
+            half_spread,
+            not prediction.adverse_refusal,
+            prediction.p_adverse_bid,
+            prediction.p_adverse_ask,
+        )
         share = context.size_share = size_share(model, prediction)
         bid_lots, ask_lots = quote_sizes(context, self._instrument, settings)
-        inventory, skew_sigma = context.inventory, context.skew_sigma_ticks
-        target = prediction.position_signal * model.max_target
-        factor, most = settings.skew_factor, settings.max_skew_half_spreads
-        skew = inventory_shift(inventory, target, skew_sigma, half_spread, factor, most)
-        plain = inventory_shift(inventory, 0.0, skew_sigma, half_spread, factor, most) if target else skew
+        skew, of_head = skew_terms(context, settings, model, half_spread, prediction.position_signal)
         return RawQuote(
             micro,
             head,
@@ -137,8 +166,8 @@ class NeuralQuoter:
             pull_ask,
             flow,
             cross,
-            skew - plain,
-            half_spread - self._baseline_half_spread(skew_sigma),
+            of_head,
+            half_spread - self._baseline_half_spread(context.skew_sigma_ticks),
             share,
             prediction.refusals(),
         )

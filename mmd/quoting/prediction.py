@@ -78,7 +78,12 @@ def size_share(model: QuoteModel, prediction: Prediction) -> float:
     """max(0.1, 1 - risk score), by which sizes are multiplied; the median score where the network is refused."""
     if not model.risk_sizes or prediction.risk_refusal is ABSENT:
         return 1.0
-    share = 1.0 - (model.risk_median if prediction.risk_refusal else prediction.risk)
+    return size_left(model.risk_median if prediction.risk_refusal else prediction.risk)
+
+
+def size_left(risk: float) -> float:
+    """max(0.1, 1 - risk score)."""
+    share = 1.0 - risk
     return share if share > LEAST_SIZE else LEAST_SIZE
 
 

@@ -13,6 +13,30 @@ PRIOR_ROWS = 500.0
 MAX_SCALE = 2.0
 
 
+def decay_of(half_life_rows: float) -> float:
+    """What is left of a row's weight after another."""
+    return float(0.5 ** (1.0 / half_life_rows))
+
+
+def spacing_ns(horizon_ns: int) -> int:
+    """Least time between two predictions that are taken."""
+    return max(1, horizon_ns // 16)
+
+
+def learned(
+    product: float, square: float, rows: float, scale: float, decay: float, predicted: float, realised: float
+) -> tuple[float, float, float, float]:
+    """The three sums and the scale after one more pair of moves, ticks."""
+    product = decay * product + predicted * realised
+    square = decay * square + predicted * predicted
+    rows = decay * rows + 1.0
+    mean_square = square / rows
+    if mean_square > 0:
+        prior = PRIOR_ROWS * mean_square
+        scale = min(MAX_SCALE, max(0.0, (prior + product) / (prior + square)))
+    return product, square, rows, scale
+
+
 class OnlineRescale:
     """One symbol. Moves in ticks. Predictions are sampled at most once per sixteenth of the horizon, so that memory is bounded."""
 
@@ -23,8 +47,8 @@ class OnlineRescale:
         if horizon_ns <= 0 or half_life_rows <= 0:
             raise ValueError(f"horizon ({horizon_ns} ns) and half-life ({half_life_rows} rows) must be above zero")
         self._horizon_ns = horizon_ns
-        self._spacing_ns = max(1, horizon_ns // 16)
-        self._decay = 0.5 ** (1.0 / half_life_rows)
+        self._spacing_ns = spacing_ns(horizon_ns)
+        self._decay = decay_of(half_life_rows)
         self._waiting: deque[tuple[int, float, float]] = deque(maxlen=MAX_WAITING)
         self._next_ns = 0
         self._product = 0.0
@@ -53,11 +77,6 @@ class OnlineRescale:
         self._waiting.clear()
 
     def _learn(self, predicted: float, realised: float) -> None:
-        decay = self._decay
-        self._product = decay * self._product + predicted * realised
-        self._square = decay * self._square + predicted * predicted
-        self._rows = decay * self._rows + 1.0
-        mean_square = self._square / self._rows
-        if mean_square > 0:
-            prior = PRIOR_ROWS * mean_square
-            self.scale = min(MAX_SCALE, max(0.0, (prior + self._product) / (prior + self._square)))
+        self._product, self._square, self._rows, self.scale = learned(
+            self._product, self._square, self._rows, self.scale, self._decay, predicted, realised
+        )

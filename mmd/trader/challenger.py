@@ -65,7 +65,7 @@ class Challenger:
         return self.bundle.card.horizon_seconds
 
     def on_step(
-        self, receive_ns: int, market: list[float], inventory: list[float], touch: tuple[int, int, int, int], sigma_ticks: float
+        self, receive_ns: int, market: list[float], inventory: Sequence[float], touch: tuple[int, int, int, int], sigma_ticks: float
     ) -> None:
         """A step of the market: rows, touch (bid, lots, ask, lots) and the mid's volatility over `horizon_seconds`."""
         if len(self._waiting) >= MOST_WAITING:

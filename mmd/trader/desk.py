@@ -232,7 +232,8 @@ class SymbolDesk:
         neural = self._neural
         if neural is not None and self.perception.prediction.usable and not neural.rescale.idle(receive_ns):
             context = self._look()
-            neural.rescale.observe(receive_ns, context.mid_ticks, sum(neural.expected_move(context, self.perception.prediction)))
+            micro, head, flow, cross = neural.expected_move(context, self.perception.prediction)
+            neural.rescale.observe(receive_ns, context.mid_ticks, micro + head + flow + cross)
 
     def _show_challenger(self, receive_ns: int) -> None:
         challenger, perception, book = self.challenger, self.perception, self.book

@@ -146,7 +146,7 @@ class Perception:
         self._predict(trade.receive_ns, book)
         return True
 
-    def set_inventory(self, row: list[float]) -> None:
+    def set_inventory(self, row: Sequence[float]) -> None:
         """The inventory inputs of the steps to come."""
         if self.predictor is not None:
             self.predictor.tell_inventory(row)

@@ -30,7 +30,7 @@ INNER: dict[str, Any] = {
 """Called by compiled code alone, and without memory to count: that halves what compiling costs."""
 numba: Any = compiler
 """Its own annotations know less than it does."""
-ROOMS = ("quoting", "risk", "execution", "backtest/fast")
+ROOMS = ("quoting", "risk", "execution", "market", "inference", "backtest/fast")
 KEPT_BUILDS = 4
 """Folders of machine code that are kept, the newest."""
 for _function in formulas.ALL:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 from mmd.backtest.fast.compiling import compiled
 from mmd.backtest.fast.formulas import (
     avellaneda_stoikov_terms,
@@ -26,6 +24,7 @@ from mmd.backtest.fast.layout import (
     FIXED,
     GLFT,
     LIVE,
+    NEURAL,
     NO_HALT,
     NONE,
     OPEN_LIST,
@@ -35,7 +34,18 @@ from mmd.backtest.fast.layout import (
     SYMBOL,
     World,
 )
-from mmd.backtest.fast.safeguards import budget_left, mark, paused, pressure, rate_allows, record_order, set_pause, unrealised
+from mmd.backtest.fast.networks import fallback_terms, network_fresh, network_terms, tell_inventory
+from mmd.backtest.fast.safeguards import (
+    budget_left,
+    mark,
+    paused,
+    pressure,
+    rate_allows,
+    record_order,
+    set_pause,
+    sigma_ticks,
+    unrealised,
+)
 from mmd.backtest.fast.tracking import add_sent, apply, at_risk, begin_cancel, fail, remaining
 from mmd.backtest.fast.venue import venue_amend, venue_cancel, venue_place
 from mmd.execution.quote_diff import FAULTS, MISSING, TOO_LARGE, TOO_PASSIVE, TOO_SMALL
@@ -254,12 +264,6 @@ def limit_lots(w: World) -> int:
 
 
 @compiled
-def sigma_ticks(w: World, horizon_seconds: float) -> float:
-    """Trailing mid volatility over a horizon."""
-    return max(0.5 * sqrt(w.state[0].variance * horizon_seconds), w.state[0].sigma_floor_ticks)
-
-
-@compiled
 def look(w: World) -> None:
     """`SymbolDesk.make_quote`, up to the quoter: the context of this moment."""
     s = w.state[0]
@@ -270,6 +274,8 @@ def look(w: World) -> None:
     s.budget_left = budget_left(w)
     s.buy_room_lots = max(0, limit - s.position_atoms)
     s.sell_room_lots = max(0, limit + s.position_atoms)
+    if s.strategy == NEURAL:
+        tell_inventory(w, limit)
 
 
 @compiled
@@ -286,26 +292,37 @@ def quote(w: World) -> None:
         half_spread, skew = avellaneda_stoikov_terms(s, s, s.stoikov_sigmas, 1.0)
     elif s.strategy == GLFT:
         half_spread, skew = glft_terms(s, s, s, s.glft_sigmas, s.glft_skew_sigmas)
-    else:
-        fail(w, BAD_TRANSITION)
+    elif network_fresh(w):
+        micro, head, flow, skew, half_spread, adverse_bid, adverse_ask, pull_bid, pull_ask = network_terms(w)
+        s.quote_micro, s.quote_head, s.quote_order_flow = micro, head, flow
+        show(w, skew, half_spread, adverse_bid, adverse_ask, pull_bid, pull_ask)
         return
-    show(w, 0.0, 0.0, skew, half_spread)
+    else:
+        half_spread, skew, wider_bid, wider_ask = fallback_terms(w)
+        s.quote_micro = s.quote_head = s.quote_order_flow = 0.0
+        show(w, skew, half_spread, wider_bid, wider_ask, False, False)
+        return
+    show(w, skew, half_spread, 0.0, 0.0, False, False)
 
 
 @compiled
-def show(w: World, micro: float, head: float, skew: float, half_spread: float) -> None:
+def show(w: World, skew: float, half_spread: float, adverse_bid: float, adverse_ask: float, pull_bid: bool, pull_ask: bool) -> None:
     """The clamps, and the orders."""
     s = w.state[0]
     bid_lots, ask_lots = quote_sizes(s, s, s)
     mid = 0.5 * (s.bid_ticks + s.ask_ticks)
-    fair = mid + micro + head
-    bid_ticks, ask_ticks = outward_prices(fair, skew, half_spread, 0.0, 0.0, s.bid_ticks, s.ask_ticks)
+    fair = mid + s.quote_micro + s.quote_head + s.quote_order_flow
+    bid_ticks, ask_ticks = outward_prices(fair, skew, half_spread, adverse_bid, adverse_ask, s.bid_ticks, s.ask_ticks)
+    if pull_bid:
+        bid_lots = 0
+    if pull_ask:
+        ask_lots = 0
     if not tradable(s, bid_ticks, bid_lots):
         bid_lots = 0
     if not tradable(s, ask_ticks, ask_lots):
         ask_lots = 0
     s.has_quote, s.quote_bid_ticks, s.quote_ask_ticks, s.quote_mid, s.quote_fair = True, bid_ticks, ask_ticks, mid, fair
-    s.quote_micro, s.quote_head, s.quote_skew, s.quote_half_spread = micro, head, skew, half_spread
+    s.quote_skew, s.quote_half_spread, s.quote_adverse_bid, s.quote_adverse_ask = skew, half_spread, adverse_bid, adverse_ask
     apply_quote(w, bid_ticks, bid_lots, ask_ticks, ask_lots)
 
 

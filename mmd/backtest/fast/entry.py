@@ -10,11 +10,25 @@ from hftbacktest.intrinsic import address_as_void_pointer
 
 from mmd.backtest.fast.compiling import compiled_entry, numba
 from mmd.backtest.fast.events import happen
-from mmd.backtest.fast.layout import FILL, FUNDING, LOG, MARKET, ORDER, REQUEST, SAMPLE, SAYING, STATE, World
+from mmd.backtest.fast.layout import (
+    FILL,
+    FUNDING,
+    LOG,
+    MARKET,
+    ORDER,
+    PREDICTION,
+    REQUEST,
+    SAMPLE,
+    SAYING,
+    STATE,
+    STEP,
+    WAITING,
+    World,
+)
 
 carray, int64 = numba.carray, numba.int64
-INT64 = np.dtype(np.int64)
-PARTS = 11
+INT64, FLOAT32, FLOAT64 = np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)
+PARTS = 20
 
 
 def addresses(w: World, records: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -38,6 +52,15 @@ def entry(address: int, what: int, index: int) -> int:
         carray(address_as_void_pointer(at[14]), at[15], FUNDING),
         carray(address_as_void_pointer(at[16]), at[17], SAMPLE),
         carray(address_as_void_pointer(at[18]), at[19], LOG),
+        carray(address_as_void_pointer(at[20]), at[21], STEP),
+        carray(address_as_void_pointer(at[22]), at[23], PREDICTION),
+        carray(address_as_void_pointer(at[24]), at[25], WAITING),
+        carray(address_as_void_pointer(at[26]), at[27], FLOAT32),
+        carray(address_as_void_pointer(at[28]), at[29], FLOAT64),
+        carray(address_as_void_pointer(at[30]), at[31], FLOAT32),
+        carray(address_as_void_pointer(at[32]), at[33], INT64),
+        carray(address_as_void_pointer(at[34]), at[35], FLOAT32),
+        carray(address_as_void_pointer(at[36]), at[37], FLOAT32),
     )
-    records = carray(address_as_void_pointer(at[20]), at[21], MARKET)
+    records = carray(address_as_void_pointer(at[38]), at[39], MARKET)
     return int(happen(w, records, what, index))

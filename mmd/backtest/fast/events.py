@@ -59,6 +59,7 @@ from mmd.backtest.fast.layout import (
     VENUE_LIST,
     World,
 )
+from mmd.backtest.fast.networks import take_steps
 from mmd.backtest.fast.safeguards import breached, set_pause
 from mmd.backtest.fast.tracking import apply, backoff_ns, fail, find, on_rejected, on_update, proves_absence
 from mmd.backtest.fast.venue import answer, standing, take_responses, venue_knows
@@ -72,6 +73,7 @@ def take_record(w: World, record: Any) -> bool:
     """The market after a batch of events, or a change of the feed. True: quote anew."""
     s = w.state[0]
     s.now_ns = record.receive_ns
+    take_steps(w, record)
     s.book_ns, s.lag_ns, s.variance = record.book_ns, record.feed_lag_ns, record.variance
     s.valid, s.warm = record.valid, record.warm
     s.bid_ticks, s.bid_lots, s.ask_ticks, s.ask_lots = record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots

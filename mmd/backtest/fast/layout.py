@@ -68,6 +68,10 @@ ERRORS = (
     "hftbacktest refuses an order", "hftbacktest does not know an order",
 )  # fmt: skip
 NONE = -1
+# What networks do before a step: go on, be warmed from the rows at hand, begin anew.
+GOES_ON, WARMS, BEGINS = range(3)
+INVENTORY_INPUTS = 5
+WAITING_SIZE = 32
 
 
 def _record(integers: str, floats: str = "", flags: str = "") -> np.dtype[Any]:
@@ -78,12 +82,22 @@ def _record(integers: str, floats: str = "", flags: str = "") -> np.dtype[Any]:
 MARKET = _record(
     "receive_ns book_ns bid_ticks bid_lots ask_ticks ask_lots feed_lag_ns kind events first_step steps",
     "variance",
-    "valid dirty warm",
+    "valid dirty warm refused",
 )
-"""The market as it stands after one batch of events, or at a change of the feed."""
+"""The market as it stands after one batch of events, or at a change of the feed. `refused`: what networks said at the last step is
+void, for the book was interrupted since."""
 
-STEP = _record("receive_ns bid_ticks bid_lots ask_ticks ask_lots", "variance")
-"""One step: the touch and the variance that it left."""
+STEP = _record("receive_ns bid_ticks bid_lots ask_ticks ask_lots before", "variance", "interrupted")
+"""One step: the touch and the variance that it left. `before`: what networks do before it, GOES_ON and the like;
+`interrupted`: the book was invalid since the step before it."""
+
+PREDICTION = _record("", "price_change optimal_spread position_signal outside p_up p_adverse_bid p_adverse_ask risk",
+               "refused no_order_flow no_adverse no_risk")  # fmt: skip
+"""What the networks say at a step to one who holds nothing. `outside`: what the market row adds to the out-of-range score;
+`refused`: the quote network, whatever the inventory; `no_…`: the gate's word about the networks beside it."""
+
+WAITING = _record("made_ns", "mid predicted")
+"""A predicted move whose horizon has not passed."""
 
 ORDER = _record(
     "seq amend_seq former_seq side price_ticks lots sent_ns request_ns changed_ns ordered_ns state filled booked amend_lots "
@@ -127,20 +141,30 @@ STATE = _record(
     "collar max_order_atoms max_gross_atoms max_loss_atoms max_drawdown_atoms max_open_orders max_data_age_ns max_feed_lag_ns "
     "position_cap_atoms day_shift_ns max_orders_per_10s max_orders_per_day max_pause_ns max_pauses_per_hour "
     # the run
-    "max_timer_silence_ns trade_from_ns sample_ns round_trip_ns interval_ns retry_ns timeout_ns",
+    "max_timer_silence_ns trade_from_ns sample_ns round_trip_ns interval_ns retry_ns timeout_ns "
+    # the networks: where they stand, the inventory they were told, and the running regression
+    "step made_ns inventory_sign inventory_since_ns next_prediction_ns waiting_begin waiting_count "
+    "max_prediction_age_ns horizon_ns spacing_ns loss_limit_atoms exposure_limit_atoms atoms_per_lot",
     "variance inventory budget_left size_share skew_sigma_ticks sigma_ticks "
     "quote_mid quote_micro quote_head quote_skew quote_half_spread quote_fair "
     "min_half_spread_ticks order_notional min_size_fraction skew_factor max_skew_half_spreads risk_aversion fixed_fraction "
     "stoikov_sigmas glft_sigmas glft_skew_sigmas skew_horizon_seconds horizon_seconds sigma_floor_ticks fallback_widening "
-    "price_tolerance_half_spreads aggressive_tolerance_half_spreads size_tolerance maker_fee",
-    "halted mode_allows leaving exited channel_up starting symbol_known valid warm dirty has_quote logging reported",
+    "price_tolerance_half_spreads aggressive_tolerance_half_spreads size_tolerance maker_fee "
+    "quote_order_flow quote_adverse_bid quote_adverse_ask quote_position_head quote_spread_head "
+    "price_change optimal_spread position_signal rescale product square rows decay max_outside log_range "
+    # `QuoteModel`
+    "microprice_weight price_head_weight order_flow_weight spread_min pull_threshold max_shift max_target adverse_median "
+    "adverse_slope adverse_pull risk_median",
+    "halted mode_allows leaving exited channel_up starting symbol_known valid warm dirty has_quote logging reported "
+    "network_usable evaluated stale void inventory_is_zero pull risk_sizes risk_absent",
 )
 """Everything of which there is one, under the names that the live path's functions read: to them this record is the context of a
 quote, the settings, the instrument, the view of the checks and their bounds, all in one. Few arguments compile and run faster."""
 
 FILL = _record(
     "receive_ns exchange_ns seq order side price_ticks lots fee mid_x2 quote_bid_ticks quote_ask_ticks",
-    "quote_mid quote_micro quote_head quote_skew quote_half_spread quote_fair",
+    "quote_mid quote_micro quote_head quote_skew quote_half_spread quote_fair "
+    "quote_order_flow quote_adverse_bid quote_adverse_ask quote_position_head quote_spread_head",
     "has_quote",
 )
 
@@ -168,6 +192,19 @@ class World(NamedTuple):
     funding: Any
     samples: Any
     log: Any
+    steps: Any
+    predictions: Any
+    """What the networks say, by step; one empty record where there are none."""
+    waiting: Any
+    inventory: Any
+    """[INVENTORY_INPUTS] float32: what the quote network was told last."""
+    ranges: Any
+    """[3 x INVENTORY_INPUTS]: low, high and width of each in the training."""
+    trunk: Any
+    layers: Any
+    weights: Any
+    scratch: Any
+    """Of `dense.Dense`, and the trunk's rows one after the other."""
 
 
 # Rows of World.lists, World.sayings and World.rings.

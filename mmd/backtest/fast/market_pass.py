@@ -23,7 +23,7 @@ from mmd.backtest.conversion import ConvertedMarket, FeedTimes
 from mmd.backtest.data import MarketSource
 from mmd.backtest.fast.compiling import cache_home
 from mmd.backtest.fast.kept import Arrays, Kept, cache_limit, file_hash
-from mmd.backtest.fast.layout import BATCH_END, FEED_DOWN, FEED_UP, MARKET, NONE, STEP
+from mmd.backtest.fast.layout import BATCH_END, BEGINS, FEED_DOWN, FEED_UP, GOES_ON, MARKET, NONE, STEP, WARMS
 from mmd.backtest.latency import Latency
 from mmd.backtest.runner import Options, calibrated, convert_source
 from mmd.market.feature_settings import FeatureSettings, schema_hash
@@ -34,9 +34,11 @@ from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, FeedState, FeedStatus, MarketTrade, TouchUpdate
 from mmd.types.stages import NoTimer
 
-ROOMS = ("types", "market", "recording", "data", "backtest", "exchanges/binance", "learning", "backtest/fast")
+ROOMS = (
+    "types", "market", "recording", "data", "backtest", "exchanges/binance", "learning", "inference", "trader", "backtest/fast",
+)  # fmt: skip
 FEED_LAG_SETTINGS = ("feed_lag_window_seconds",)
-FORMAT = 1
+FORMAT = 2
 KEPT_IN_MEMORY = 3
 """Passes that a process keeps for its next run; each may have some hundred MB."""
 
@@ -64,11 +66,20 @@ class CacheUse:
 
 
 _memory: OrderedDict[str, MarketPass] = OrderedDict()
+_memory_of_arrays: OrderedDict[str, Arrays] = OrderedDict()
+
+
+def _remember(memory: OrderedDict[str, Any], key: str, found: Any) -> None:
+    memory[key] = found
+    memory.move_to_end(key)
+    while len(memory) > KEPT_IN_MEMORY:
+        memory.popitem(last=False)
 
 
 def forget() -> None:
     """Drop what this process keeps in memory; what is on disk stays."""
     _memory.clear()
+    _memory_of_arrays.clear()
 
 
 class MarketColumns:
@@ -99,9 +110,7 @@ class MarketColumns:
             found = MarketPass(market, *recorder.columns(), dict(source.repairs))
             self._kept.write(key, *_packed(found))
             self.use.seconds += time.process_time() - started
-        _memory[key] = found
-        while len(_memory) > KEPT_IN_MEMORY:
-            _memory.popitem(last=False)
+        _remember(_memory, key, found)
         self.passes[source.symbol] = found
         return found.market
 
@@ -119,16 +128,21 @@ class MarketColumns:
         self.use.seconds += time.process_time() - started
         return made
 
-    def arrays(self, key: str, make: Callable[[], Arrays]) -> Arrays:
-        """Any other arrays."""
-        kept = self._read(key)
-        if kept is not None:
-            return kept[1]
-        started = time.process_time()
-        made = make()
-        self._kept.write(key, {}, made)
-        self.use.seconds += time.process_time() - started
-        return made
+    def of_market(self, symbol: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+        """Other arrays that depend on the symbol's market and what the key says."""
+        key = f"{key} of {self._keys[symbol]}"
+        found = _memory_of_arrays.get(key)
+        if found is not None:
+            self.use.found += 1
+        elif (kept := self._read(key)) is not None:
+            found = kept[1]
+        else:
+            started = time.process_time()
+            found = make()
+            self._kept.write(key, {}, found)
+            self.use.seconds += time.process_time() - started
+        _remember(_memory_of_arrays, key, found)
+        return found
 
     def _key(self, source: MarketSource, latency: Latency) -> str:
         """Everything that the pass depends on: data, period, latency of the feed, feature schema, and the code."""
@@ -164,6 +178,7 @@ class PassRecorder:
         self._steps: list[tuple[Any, ...]] = []
         self._rows: list[list[float]] = []
         self._first_step = 0
+        self._interrupted = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             TouchUpdate: self._desk.on_touch_update,
             DepthUpdate: self._desk.on_depth_update,
@@ -190,10 +205,14 @@ class PassRecorder:
                 desk.invalidate(f"feed {event.state.value} {event.detail}".strip())
                 self._record(receive_ns, FEED_DOWN if down else FEED_UP, 0)
             else:
-                before = desk.steps
+                before, dirty = desk.steps, desk.dirty
+                desk.dirty = False
                 handlers[type(event)](event)
                 if desk.steps != before:
                     self._step(receive_ns)
+                elif desk.dirty and not desk.book.valid:
+                    self._interrupted = True
+                desk.dirty = desk.dirty or dirty
             yield event
         if count:
             self._record(now_ns, BATCH_END, count)
@@ -204,9 +223,14 @@ class PassRecorder:
         return np.array(self._records, MARKET), np.array(self._steps, STEP), rows
 
     def _step(self, receive_ns: int) -> None:
-        book, features = self._desk.book, self._desk.perception.stream.features
-        self._steps.append((receive_ns, book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots, features.variance))
+        book, perception = self._desk.book, self._desk.perception
+        features, said = perception.stream.features, perception.prediction
+        before = BEGINS if features.steps == 1 else WARMS if said.refusal else GOES_ON
+        touch = (book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots)
+        self._steps.append((receive_ns, *touch, before, features.variance, self._interrupted))
         self._rows.append(features.values)
+        # Without networks nobody else takes an interruption's word back.
+        said.refusal, self._interrupted = "", False
 
     def _record(self, receive_ns: int, kind: int, events: int) -> None:
         desk, book = self._desk, self._desk.book
@@ -230,6 +254,7 @@ class PassRecorder:
                 book.valid,
                 desk.dirty,
                 features.warm,
+                bool(desk.perception.prediction.refusal),
             )
         )
         self._first_step = steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 from mmd.backtest.fast.compiling import compiled
 from mmd.backtest.fast.layout import (
     EVERYTHING,
@@ -97,6 +99,12 @@ def breached(w: World, now: int) -> tuple[int, int, int]:
         if count > s.max_pauses_per_hour and now - w.rings[STARTS + scope, begin % size] < HOUR_NS:
             return HALT_PAUSES, scope, 0
     return NO_HALT, 0, 0
+
+
+@compiled
+def sigma_ticks(w: World, horizon_seconds: float) -> float:
+    """Trailing mid volatility over a horizon."""
+    return max(0.5 * sqrt(w.state[0].variance * horizon_seconds), w.state[0].sigma_floor_ticks)
 
 
 @compiled

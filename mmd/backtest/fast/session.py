@@ -148,12 +148,25 @@ def _funding(setup: Setup, row: Any) -> FundingRecord:
 def _attribution(setup: Setup, row: Any) -> dict[str, float]:
     if not row["has_quote"]:
         return {}
-    micro, head, skew, half_spread, fair, mid = (
-        float(row[f"quote_{name}"]) for name in ("micro", "head", "skew", "half_spread", "fair", "mid")
+    told = {name.removeprefix("quote_"): float(row[name]) for name in layout.FILL.names or () if name.startswith("quote_")}
+    raw = RawQuote(
+        told["micro"],
+        told["head"],
+        told["skew"],
+        told["half_spread"],
+        told["adverse_bid"],
+        told["adverse_ask"],
+        0,
+        0,
+        0.0,
+        0,
+        "",
+        order_flow_shift=told["order_flow"],
+        position_shift=told["position_head"],
+        spread_shift=told["spread_head"],
     )
-    raw = RawQuote(micro, head, skew, half_spread, 0.0, 0.0, 0, 0, 0.0, 0, "")
     bid, ask = int(row["quote_bid_ticks"]), int(row["quote_ask_ticks"])
-    return Quote(setup.instrument.symbol, 0, bid, 0, ask, 0, fair, mid, raw).attribution.as_dict()
+    return Quote(setup.instrument.symbol, 0, bid, 0, ask, 0, told["fair"], told["mid"], raw).attribution.as_dict()
 
 
 def _halt(setup: Setup, w: World) -> HaltRecord | None:

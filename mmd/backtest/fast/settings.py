@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,27 @@ from mmd.backtest.errors import BacktestError
 from mmd.backtest.fast import layout
 from mmd.backtest.fast.layout import World
 from mmd.backtest.fast.market_pass import MarketPass
+from mmd.backtest.fast.network_pass import NetworkPass
 from mmd.backtest.funding import REPORT_DELAY_NS, FundingPoint
+from mmd.inference.gate import input_ranges
 from mmd.market.feature_settings import FeatureSettings
 from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
 from mmd.quoting.fixed import FixedSpreadQuoter
 from mmd.quoting.glft import GlftQuoter
+from mmd.quoting.prediction import QuoteModel
+from mmd.quoting.rescale import decay_of, spacing_ns
 from mmd.risk.checks import Bounds
 from mmd.risk.limits import NS_PER_SECOND, limit_atoms, nanoseconds
+from mmd.trader.desk import quote_model
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument, Replacement
 
-STRATEGIES = {"fixed": layout.FIXED, "avellaneda-stoikov": layout.AVELLANEDA_STOIKOV, "glft": layout.GLFT}
+STRATEGIES = {
+    "fixed": layout.FIXED,
+    "avellaneda-stoikov": layout.AVELLANEDA_STOIKOV,
+    "glft": layout.GLFT,
+    "neural": layout.NEURAL,
+}
 LARGEST = 1 << 62
 FIRST_FILLS = 16_384
 
@@ -39,6 +50,7 @@ class Setup:
     maker_fee: float
     funding: tuple[FundingPoint, ...] = ()
     logging: bool = False
+    networks: NetworkPass | None = None
 
 
 def refuse_what_differs(setup: Setup, market: MarketPass) -> None:
@@ -46,6 +58,8 @@ def refuse_what_differs(setup: Setup, market: MarketPass) -> None:
     config, instrument = setup.config, setup.instrument
     if config.quoting.strategy not in STRATEGIES:
         raise BacktestError(f"the fast speed has no strategy {config.quoting.strategy!r}: run it with --speed exact")
+    if config.quoting.strategy == "neural" and setup.networks is None:
+        raise BacktestError("the fast speed has no neural quotes without networks: give a bundle, or run it with --speed exact")
     if instrument.replacement is not Replacement.CANCEL_REPLACE:
         raise BacktestError(f"{instrument.symbol}: the fast speed knows cancel-replace alone: run it with --speed exact")
     if instrument.min_lots < 1 or instrument.min_price_ticks < 1:
@@ -77,6 +91,7 @@ def world(setup: Setup, market: MarketPass) -> World:
     orders["v_replaced_by"] = layout.NONE
     last_ns = int(market.records["receive_ns"][-1])
     samples = max(0, last_ns - setup.trade_from_ns) // setup.sample_ns + 16
+    networks = setup.networks
     return World(
         state=_state(setup),
         orders=orders,
@@ -88,7 +103,21 @@ def world(setup: Setup, market: MarketPass) -> World:
         fills=np.zeros(FIRST_FILLS, layout.FILL),
         samples=np.zeros(samples, layout.SAMPLE),
         log=np.zeros(FIRST_FILLS * 4 if setup.logging else 1, layout.LOG),
+        steps=market.steps,
+        waiting=np.zeros(layout.WAITING_SIZE, layout.WAITING),
+        inventory=np.zeros(layout.INVENTORY_INPUTS, np.float32),
+        ranges=np.zeros(3 * layout.INVENTORY_INPUTS) if networks is None else _ranges(networks),
+        predictions=np.zeros(1, layout.PREDICTION) if networks is None else networks.predictions,
+        trunk=np.zeros(1, np.float32) if networks is None else networks.trunk.reshape(-1),
+        layers=np.zeros(1, np.int64) if networks is None else networks.dense.layers,
+        weights=np.zeros(1, np.float32) if networks is None else networks.dense.weights,
+        scratch=np.zeros(1, np.float32) if networks is None else networks.dense.scratch,
     )
+
+
+def _ranges(networks: NetworkPass) -> npt.NDArray[np.float64]:
+    """Of the inventory inputs: low, high and width of each."""
+    return np.array(input_ranges(networks.bundle.card)[-layout.INVENTORY_INPUTS :]).T.ravel().copy()
 
 
 def _sayings(setup: Setup, slots: int) -> npt.NDArray[Any]:
@@ -108,7 +137,8 @@ def _state(setup: Setup) -> npt.NDArray[Any]:
     limits, quoting = config.risk, config.quoting
     glft = GlftQuoter(quoting, instrument)
     state = np.zeros(1, layout.STATE)
-    for source in (quoting, config.execution, instrument, Bounds(limits)):
+    model = None if setup.networks is None else quote_model(setup.networks.bundle, quoting)
+    for source in (quoting, config.execution, instrument, Bounds(limits), model):
         for name in layout.STATE.names or ():
             if name != "strategy" and hasattr(source, name):
                 state[name] = getattr(source, name)
@@ -129,6 +159,7 @@ def _state(setup: Setup) -> npt.NDArray[Any]:
         "horizon_seconds": 1.0,
         "sigma_floor_ticks": FeatureSettings().sigma_floor_ticks,
         "lot_atoms": 1,
+        "atoms_per_lot": instrument.lot_atoms,
         "position_bound": 2 * limit_atoms(limits.max_position_notional) // instrument.notional_atoms,
         "position_cap_atoms": limit_atoms(limits.max_position_notional),
         "day_shift_ns": limits.day_start_hour_utc * 3_600 * NS_PER_SECOND,
@@ -147,6 +178,26 @@ def _state(setup: Setup) -> npt.NDArray[Any]:
         "answers": len(setup.funding),
         "max_timer_silence_ns": nanoseconds(limits.max_timer_silence_seconds),
     }
+    if model is not None and setup.networks is not None:
+        values |= _network_values(setup.networks, model, config)
     for name, value in values.items():
         state[name] = value
     return state
+
+
+def _network_values(networks: NetworkPass, model: QuoteModel, config: TraderConfig) -> dict[str, Any]:
+    return {
+        "step": layout.NONE,
+        "void": True,
+        "inventory_is_zero": True,
+        "rescale": 1.0,
+        "horizon_seconds": networks.bundle.card.horizon_seconds,
+        "log_range": log(model.spread_max / model.spread_min),
+        "decay": decay_of(config.quoting.rescale_half_life),
+        "spacing_ns": spacing_ns(model.horizon_ns),
+        "max_outside": config.gate.max_out_of_range_score,
+        "max_prediction_age_ns": round(config.gate.max_prediction_age_ms * 1e6),
+        "loss_limit_atoms": limit_atoms(config.risk.max_daily_loss),
+        "exposure_limit_atoms": limit_atoms(config.risk.max_gross_exposure_notional),
+        "risk_absent": not networks.has_companion,
+    }

@@ -243,6 +243,12 @@ def book_fill(w: World, order: Any, lots: int) -> None:
     fill.has_quote, fill.quote_bid_ticks, fill.quote_ask_ticks = s.has_quote, s.quote_bid_ticks, s.quote_ask_ticks
     fill.quote_mid, fill.quote_micro, fill.quote_head, fill.quote_skew = s.quote_mid, s.quote_micro, s.quote_head, s.quote_skew
     fill.quote_half_spread, fill.quote_fair = s.quote_half_spread, s.quote_fair
+    fill.quote_order_flow, fill.quote_adverse_bid, fill.quote_adverse_ask = (
+        s.quote_order_flow,
+        s.quote_adverse_bid,
+        s.quote_adverse_ask,
+    )
+    fill.quote_position_head, fill.quote_spread_head = s.quote_position_head, s.quote_spread_head
     s.fills += 1
 
 

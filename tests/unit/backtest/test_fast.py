@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ import pytest
 
 from mmd.backtest.errors import BacktestError
 from mmd.backtest.fast import market_pass
+from mmd.backtest.fast.dense import evaluated, taken_apart
 from mmd.backtest.fast.entry import entry
 from mmd.backtest.fast.kept import Kept
 from mmd.backtest.fast.layout import COMMANDS
 from mmd.backtest.options import parse_options
-from mmd.backtest.runner import Options, Run, run_backtest
+from mmd.backtest.runner import Networks, Options, Run, run_backtest
+from mmd.daemon.bundles import DEFAULT_BUNDLE, find_bundle, load_networks
+from mmd.inference.bundle import load_bundle
+from mmd.inference.golden import OUTPUT_NAMES
+from mmd.inference.runtime import load_runtime
 from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
 from tests.unit.backtest.synthetic import SECOND, write_simulated
 from tests.unit.backtest.test_faulty_data import book, trades, write
@@ -27,6 +33,8 @@ from tests.unit.backtest.test_faulty_data import book, trades, write
 Line = tuple[int, str, int, int, int, int]
 """Time, command, side, price, lots, number of the order."""
 TRACKED = ("times", "mids_x2", "positions", "cash", "bids", "asks", "limits", "fills", "fill_mids_x2", "attributions", "funding")
+EXACT = tuple(name for name in TRACKED if name != "attributions")
+NetworksOf = Callable[[Sequence[str]], Networks]
 LIFTED = ("risk.max_daily_loss=1000000", "risk.max_drawdown=1000000", "risk.max_pauses_per_hour=10000")
 RAW = ("binance_raw", "usdm__ethusdt_20240718.gz")
 
@@ -44,7 +52,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     market_pass.forget()
 
 
-def exact_lines(places: Sequence[Path], options: Options) -> tuple[Run, list[Line]]:
+def exact_lines(places: Sequence[Path], options: Options, networks: NetworksOf | None = None) -> tuple[Run, list[Line]]:
     """A run, and its commands about orders."""
     lines: list[Line] = []
     orders: dict[str, tuple[int, int]] = {}
@@ -60,17 +68,30 @@ def exact_lines(places: Sequence[Path], options: Options) -> tuple[Run, list[Lin
             order = orders[command.new_client_order_id] = orders[command.client_order_id]
             lines.append((at, name, *order, command.lots, _number(command.client_order_id)))
 
-    return run_backtest(places, [], options, on_command=write_down), lines
+    return run_backtest(places, [], options, networks, on_command=write_down), lines
 
 
 def _number(client_order_id: str) -> int:
     return int(client_order_id.rpartition("-")[2], 36)
 
 
-def fast_lines(places: Sequence[Path], options: Options) -> tuple[Run, list[Line]]:
-    run = run_backtest(places, [], replace(options, speed="fast", logging=True))
+def fast_lines(places: Sequence[Path], options: Options, networks: NetworksOf | None = None) -> tuple[Run, list[Line]]:
+    run = run_backtest(places, [], replace(options, speed="fast", logging=True), networks)
     rows = (tuple(int(each) for each in row) for row in run.log)
     return run, [(at, COMMANDS[kind], side, price, lots, number) for at, kind, side, price, lots, number in rows]
+
+
+def recorded(name: tuple[str, ...]) -> Path:
+    place = Path(os.environ.get("MMD_DATA_DIR", "../shared/data")).joinpath(*name)
+    if not place.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{place} is missing: set MMD_DATA_DIR")
+        pytest.skip(f"{place} is not there: set MMD_DATA_DIR to the folder of the real data")
+    return place
+
+
+def networks(names: Sequence[str]) -> Networks:
+    return load_networks(DEFAULT_BUNDLE, names, "auto")
 
 
 def agree(places: Sequence[Path], options: Options) -> list[Line]:
@@ -117,12 +138,65 @@ def test_the_simulated_market(simulated: Path, strategy: str, latency: str, queu
     ],
 )
 def test_a_real_recording(strategy: str, settings: tuple[str, ...]) -> None:
-    place = Path(os.environ.get("MMD_DATA_DIR", "../shared/data")).joinpath(*RAW)
-    if not place.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{place} is missing: set MMD_DATA_DIR")
-        pytest.skip(f"{place} is not there: set MMD_DATA_DIR to the folder of the real data")
-    assert len(agree([place], parse_options(strategy=strategy, assignments=settings))) > 20
+    assert len(agree([recorded(RAW)], parse_options(strategy=strategy, assignments=settings))) > 20
+
+
+@pytest.mark.parametrize(
+    ("strategy", "settings"), [("recorded", LIFTED), ("simulated", (*LIFTED, "quoting.network_half_spread_factor=0.4"))]
+)
+def test_networks(simulated: Path, strategy: str, settings: tuple[str, ...]) -> None:
+    """At least 999 of 1,000 commands are the same, and every other one is told, whose price or size lay on the edge of rounding.
+
+    Spread and position head end in functions that agree with the runtime's in all bits but the last.
+    """
+    place = recorded(RAW) if strategy == "recorded" else simulated
+    options = parse_options(strategy="neural", latency="2ms", assignments=settings)
+    (exact, wanted), (fast, found) = exact_lines([place], options, networks), fast_lines([place], options, networks)
+    differing = [(one, other) for one, other in zip_longest(wanted, found) if one != other]
+    assert len(wanted) > 150
+    assert len(differing) <= len(wanted) // 1_000, f"rounding edges: {differing[:20]}"
+    (track,), (other,) = exact.recorder.tracks.values(), fast.recorder.tracks.values()
+    assert len(track.fills) >= 5
+    assert len({fill.side for fill in track.fills}) == 2
+    for one, another in zip(track.attributions, other.attributions, strict=True):
+        assert another == pytest.approx(one, rel=1e-5, abs=1e-5)
+    if not differing:
+        assert [getattr(other, name) for name in EXACT] == [getattr(track, name) for name in EXACT]
+
+
+def test_the_compiled_network_is_the_runtimes() -> None:
+    bundle = load_bundle(find_bundle(DEFAULT_BUNDLE), feature_schema_hash=None)
+    for model in bundle.models.values():
+        session = load_runtime().load(model)
+        dense = taken_apart(session)
+        rng = np.random.default_rng(5)
+        rows, inventory = rng.normal(0, 2, (400, session.inputs["market"].size)), rng.normal(0, 1, (400, 5))
+        _, found = evaluated(dense, rows.astype(np.float32), inventory.astype(np.float32))
+        for row, told, said in zip(rows, inventory, found, strict=True):
+            session.inputs["market"][0], session.inputs["inventory"][0] = row, told
+            session.invoke()
+            assert said.tolist() == pytest.approx([session.outputs[name].item() for name in OUTPUT_NAMES], abs=3e-7)
+
+
+def test_what_the_networks_make_of_the_market_is_worked_out_once(simulated: Path) -> None:
+    options = parse_options(strategy="neural", speed="fast")
+    first = run_backtest([simulated], [], options, networks)
+    market_pass.forget()
+    second = run_backtest([simulated], [], options, networks)
+    assert first.cache is not None
+    assert second.cache is not None
+    assert (first.cache.found, second.cache.found, second.cache.seconds) == (0, 2, 0.0)
+    assert first.recorder.tracks == second.recorder.tracks
+
+
+def test_networks_with_a_state_that_sees_inventory_are_refused(simulated: Path) -> None:
+    with pytest.raises(BacktestError, match=r"cannot take these networks apart \(they carry a state.*--speed exact"):
+        run_backtest(
+            [simulated],
+            [],
+            parse_options(strategy="neural", speed="fast"),
+            lambda names: load_networks(Path("models/quote-v1"), names, "auto"),
+        )
 
 
 def test_a_seeded_exact_run_sends_what_it_always_sent(simulated: Path) -> None:
@@ -168,7 +242,7 @@ def test_funding(simulated: Path, tmp_path: Path, rate: str) -> None:
 
 
 def test_what_it_cannot_do_as_the_live_path_does_is_refused(simulated: Path, tmp_path: Path) -> None:
-    with pytest.raises(BacktestError, match=r"no strategy 'neural'.*--speed exact"):
+    with pytest.raises(BacktestError, match=r"no neural quotes without networks.*--speed exact"):
         run_backtest([simulated], [], parse_options(strategy="neural", speed="fast"))
     other = write(tmp_path, book(), trades())
     with pytest.raises(BacktestError, match=r"one symbol at a time.*--symbols"):
