@@ -31,7 +31,7 @@ MOST_WAITING = 8192
 class _Step(msgspec.Struct, frozen=True, gc=False):
     receive_ns: int
     market: list[float]
-    inventory: list[float]
+    inventory: Sequence[float]
     touch: tuple[int, int, int, int]
     sigma_ticks: float
 
