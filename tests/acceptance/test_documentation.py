@@ -13,14 +13,22 @@ from tests.acceptance.processes import clean_environment, free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SECONDS = re.compile(r"--seconds (\d+)")
+LONGEST_SECONDS = 4
+"""What a page lets run for longer, for people to look at, need not run longer here."""
+LONG = {"first-backtest", "paper"}
+"""Pages whose commands take many seconds of computing: with the long tests."""
 PAGES = sorted(page for page in DOCS.rglob("*.md") if BLOCK.search(page.read_text()))
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.long] if page.stem in LONG else [], id=page.stem) for page in PAGES]
+)
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall(page.read_text())
     script = "set -euo pipefail\ntrap 'kill -KILL $(jobs -p) 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
+    script = SECONDS.sub(lambda found: f"--seconds {min(LONGEST_SECONDS, int(found[1]))}", script)
     # Other tests run beside this one, and the usual ports are theirs as much as ours.
     mock_port, control_port = str(free_port()), str(free_port())
     script = script.replace("9080", mock_port).replace("8780", control_port)
@@ -41,4 +49,4 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 
 def test_some_page_has_commands() -> None:
-    assert PAGES
+    assert {page.stem for page in PAGES} > LONG
