@@ -95,7 +95,7 @@ evidence: setup-dev ## tune every strategy and ablate every head anew, then the 
 
 .PHONY: docs-site wheel
 docs-site: .venv-docs/.stamp ## the documentation as a site, in build/site; a warning is an error
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --clean && echo "the site is in build/site"
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean && echo "the site is in build/site"
 
 wheel: setup-dev ## a wheel that `pipx install` takes, in build/wheel
 	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python -o build/wheel . && ls build/wheel/*.whl

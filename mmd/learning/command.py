@@ -117,6 +117,7 @@ def train(
     """
     if network not in NETWORKS:
         _fail(f"there is no network {network!r}: expected {', '.join(NETWORKS)}", EXIT_USAGE)
+    _need_extra()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from mmd.learning.architecture import ARCHITECTURES
     from mmd.learning.batches import WalkSizes
@@ -262,6 +263,14 @@ def summary(bundle: Bundle) -> str:
         f"IC lost {lost['int8.price_change.ic_loss']:+.2g}"
     )
     return "\n".join(lines)
+
+
+def _need_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("tensorflow", "sklearn") if find_spec(name) is None]
+    if missing:
+        _fail(f"{', '.join(missing)} is not installed: pip install 'mmd[train]'", EXIT_ERROR)
 
 
 def _fail(message: str, code: int) -> None:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from mmd.cli import app
 from tests.acceptance.processes import clean_environment, free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,3 +52,21 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 def test_some_page_has_commands() -> None:
     assert {page.stem for page in PAGES} > LONG
+
+
+def test_every_command_that_a_page_or_the_readme_names_exists() -> None:
+    program = typer.main.get_command(app)
+    texts = {page: page.read_text(encoding="utf-8") for page in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]}
+    unknown = []
+    for page, text in texts.items():
+        for words in re.findall(r"(?:^ {4,}|^|`|\| )mmd ((?:[a-z][a-z-]*[ `\n])+)", text, re.MULTILINE):
+            command = program
+            for word in words.replace("`", " ").split():
+                commands = getattr(command, "commands", None)
+                if not commands:
+                    break
+                if word not in commands:
+                    unknown.append(f"{page.name}: mmd {words.strip()}")
+                    break
+                command = commands[word]
+    assert unknown == []
