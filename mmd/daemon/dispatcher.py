@@ -184,6 +184,11 @@ class Dispatcher:
             # What failed while halting is logged; a halt needs no second one.
             self._follow_up = None
 
+    @property
+    def busy_until_ns(self) -> int:
+        """Until when the market kept us busy: the newest batch, or now where one is open (of a read that is handled in slices)."""
+        return self._clock_ns() if self._batch_open else self.last_batch_ns
+
     # ---- what people ask for
 
     def report(self) -> TraderReport:

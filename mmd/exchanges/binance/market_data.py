@@ -22,6 +22,9 @@ STREAMS = ("bookTicker", "trade", "depth@100ms")
 SLICE_NS = 1_000_000
 """After so long in one turn of the event loop the frames left of a read wait for the next turn. A frame takes 10 to 100 µs."""
 
+SLICE_FRAMES = 8
+"""So many are handled in a turn however long it takes: a processor that others took away must not make every frame cost a turn."""
+
 RECEIVE_BUFFER_BYTES = 1 << 20
 """What the kernel may keep for us: left alone, it lets tens of megabytes grow old before the venue notices that we are too slow."""
 
@@ -68,6 +71,8 @@ class MarketData(Channel):
         self._batch_ns = 0
         self._on_frame = on_frame
         self._slice_end_ns = _IDLE_NS
+        self._slice_begun = 0
+        """Frames that had been handled when it began."""
         self._waiting: deque[tuple[Link, bytes]] = deque()
         """The rest of a read. Bounded by it: the links that brought it are held until it is handled."""
         self._held: set[Link] = set()
@@ -83,10 +88,12 @@ class MarketData(Channel):
             return
         receive_ns = self._clock_ns()
         if receive_ns >= self._slice_end_ns:
-            if self._slice_end_ns != _IDLE_NS:
+            if self._slice_end_ns == _IDLE_NS:
+                self._slice_end_ns = receive_ns + SLICE_NS
+                self._slice_begun = self._counters.frames
+            elif self._waiting or self._counters.frames - self._slice_begun >= SLICE_FRAMES:
                 self._put_off(link, message)
                 return
-            self._slice_end_ns = receive_ns + SLICE_NS
         counters = self._counters
         counters.frames += 1
         counters.bytes_received += len(message)
@@ -143,10 +150,12 @@ class MarketData(Channel):
         waiting = self._waiting
         slice_end_ns = self._clock_ns() + SLICE_NS
         self._slice_end_ns = _ENDLESS_NS
+        handled = 0
         while waiting:
             link, message = waiting.popleft()
             self.receive(link, message)
-            if self._clock_ns() >= slice_end_ns:
+            handled += 1
+            if handled >= SLICE_FRAMES and self._clock_ns() >= slice_end_ns:
                 break
         if waiting:
             self._slice_end_ns = _OVER_NS

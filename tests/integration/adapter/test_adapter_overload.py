@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from mmd.exchanges.adapter import Event
-from mmd.exchanges.binance.market_data import SLICE_NS
+from mmd.exchanges.binance.market_data import SLICE_FRAMES, SLICE_NS
 from mmd.types.market import BatchEnd, FeedState, FeedStatus, MarketTrade
 from tests.integration.adapter.venue_room import Room, text_frame
 
@@ -63,7 +63,7 @@ async def test_the_loop_turns_within_a_flood_and_each_frame_is_handled_once_in_o
     room.market_wire.inject(flood(1))
     await room.recorder.wait_for(MarketTrade, lambda trade: trade.trade_id == FLOOD)
     assert turns.ids == list(range(1, FLOOD + 1))
-    assert max(turns.within_turn) <= 4
+    assert max(turns.within_turn) <= SLICE_FRAMES + 2
     assert room.adapter.counters.frames_put_off > FLOOD // 2
     # Each frame counts the same whether it waited or not, and a quote is made once for a read, not for a slice.
     await room.recorder.wait_for(BatchEnd, since=room.recorder.events.index(room.recorder.of(MarketTrade)[-1]))
