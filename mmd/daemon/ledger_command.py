@@ -28,59 +28,50 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array to standard output instead of a table.")]
 
 
-@ledger_app.command()
-def fills(
-    since: SinceOption = "",
-    symbol: SymbolOption = "",
-    limit: LimitOption = 100,
-    state: StateOption = None,
-    config: ConfigOption = None,
-    json_output: JsonOption = False,
-) -> None:
+def _add_listing(table: str, text: str) -> None:
+    """A command that shows rows of a table that are about symbols."""
+
+    def listing(
+        since: SinceOption = "",
+        symbol: SymbolOption = "",
+        limit: LimitOption = 100,
+        state: StateOption = None,
+        config: ConfigOption = None,
+        json_output: JsonOption = False,
+    ) -> None:
+        _show(table, since, symbol, limit, state, config, json_output)
+
+    ledger_app.command(table, help=text)(listing)
+
+
+_add_listing(
+    "fills",
     """Trades of ours, each once.
 
     \b
     Examples:
       mmd ledger fills --since 6h
       mmd ledger fills --symbol BTCUSDT --json | jq '.[].price'
-    """
-    _show("fills", since, symbol, limit, state, config, json_output)
-
-
-@ledger_app.command()
-def orders(
-    since: SinceOption = "",
-    symbol: SymbolOption = "",
-    limit: LimitOption = 100,
-    state: StateOption = None,
-    config: ConfigOption = None,
-    json_output: JsonOption = False,
-) -> None:
+    """,
+)
+_add_listing(
+    "orders",
     """Orders sent, and the state last heard of each.
 
     \b
     Example:
       mmd ledger orders --since 2026-01-31 --limit 20
-    """
-    _show("orders", since, symbol, limit, state, config, json_output)
-
-
-@ledger_app.command()
-def positions(
-    since: SinceOption = "",
-    symbol: SymbolOption = "",
-    limit: LimitOption = 100,
-    state: StateOption = None,
-    config: ConfigOption = None,
-    json_output: JsonOption = False,
-) -> None:
+    """,
+)
+_add_listing(
+    "positions",
     """Position, cost, profit and fees whenever one of them moved. Amounts in atoms (1e-8).
 
     \b
     Example:
       mmd ledger positions --symbol BTCUSDT --limit 1
-    """
-    _show("positions", since, symbol, limit, state, config, json_output)
+    """,
+)
 
 
 @ledger_app.command()

@@ -14,7 +14,6 @@ import msgspec
 import structlog
 
 from mmd import CORE
-from mmd.daemon.bundles import load_networks
 from mmd.daemon.busy_poll import BusyPoll
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.collection import CollectionSchedule
@@ -29,7 +28,8 @@ from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.metrics import ProcessSources
-from mmd.daemon.network_switch import NetworkSwitch, SwapRefused
+from mmd.daemon.network_admission import admitted_networks, begin_challenge, why_not_admitted
+from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.pulse import Pulse, PulseParts
 from mmd.daemon.rescue import clear_market
 from mmd.daemon.session_journal import SessionJournal
@@ -39,15 +39,12 @@ from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.daemon.state_lock import StateLock
 from mmd.daemon.summary import Ending, Summary, summarise
-from mmd.daemon.trading_modes import PromotionRefused, check_promotion
 from mmd.daemon.venue import make_adapter
 from mmd.exchanges.adapter import ExchangeAdapter
 from mmd.inference.bundle import Bundle, content_digest
-from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.trader import Trader
 from mmd.types.control import HaltRecord, HaltRequest, PauseReason, Shutdown
-from mmd.types.instrument import Instrument
 from mmd.types.report import TraderReport
 
 log = structlog.get_logger(__name__)
@@ -145,7 +142,7 @@ class Daemon:
         instruments = await self.adapter.load_instruments()
         if self._recording is not None:
             self._recording.begin(instruments)
-        bundle, predictors = self._load_networks(instruments)
+        bundle, predictors = admitted_networks(settings, instruments, self._journal.make_predictor)
         self._bundle = bundle
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self._journal.begin(self.adapter, checkpoint, halt, bundle, predictors)
@@ -160,7 +157,7 @@ class Daemon:
             dispatch=self.dispatcher,
             failed=lambda: self.dispatcher.failure,
             clock_ns=time.time_ns,
-            may_serve=self._why_not_serve,
+            may_serve=lambda candidate: why_not_admitted(settings, candidate),
             on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
             make=self._journal.make_predictor,
         )
@@ -180,7 +177,7 @@ class Daemon:
             self._journal.writer,
             self._ledger.writer,
         )
-        await self._start_challenger()
+        await begin_challenge(self._networks, settings)
         self._first_report = self.dispatcher.report()
         self._control = ControlServer(settings.control, sources)
         await self._control.start()
@@ -198,34 +195,6 @@ class Daemon:
         self._undo.callback(self._loop.set_exception_handler, None)
         if halt is not None and halt.halted:
             log.warning("starting halted: nothing is quoted until `mmd resume`", reason=halt.reason, actor=halt.actor)
-
-    def _load_networks(self, instruments: Mapping[str, Instrument]) -> tuple[Bundle | None, dict[str, QuotePredictor]]:
-        settings = self._settings
-        networks = settings.networks
-        strategy, accepted = settings.quoting.strategy, networks.accept_unpromoted
-        if strategy != "neural":
-            self._warn_loudly(check_promotion(settings.mode, strategy, None, accepted))
-            return None, {}
-        quoted = [symbol for symbol in instruments if symbol in settings.symbols]
-        bundle, predictors = load_networks(networks.bundle, quoted, networks.runtime, self._journal.make_predictor)
-        self._warn_loudly(check_promotion(settings.mode, strategy, bundle.card, accepted))
-        log.info("bundle loaded", name=bundle.card.name, version=bundle.card.version, digest=bundle.digest)
-        return bundle, predictors
-
-    def _why_not_serve(self, bundle: Bundle) -> str:
-        """Networks that come in while it runs obey the same rule as those it starts with."""
-        settings = self._settings
-        try:
-            warning = check_promotion(settings.mode, settings.quoting.strategy, bundle.card, settings.networks.accept_unpromoted)
-        except PromotionRefused as error:
-            return str(error)
-        self._warn_loudly(warning)
-        return ""
-
-    @staticmethod
-    def _warn_loudly(warning: str) -> None:
-        if warning:
-            log.critical(warning)
 
     def _make_core(
         self,
@@ -266,20 +235,11 @@ class Daemon:
             predictors,
             interval_seconds=interval_ms / 1000,
             clock_ns=time.time_ns,
-            last_batch_ns=lambda: self.dispatcher.last_batch_ns,
+            last_batch_ns=lambda: self.dispatcher.busy_until_ns,
         )
         shadow_ticks.start()
         self._undo.callback(shadow_ticks.stop)
         return shadow_ticks
-
-    async def _start_challenger(self) -> None:
-        folder = self._settings.networks.challenger
-        if folder is None:
-            return
-        try:
-            await self._networks.challenge(folder)
-        except SwapRefused as error:
-            raise BundleError(f"networks.challenger: {error}") from error
 
     def _start_signals(self) -> SignalFeed:
         settings = self._settings.signals

@@ -134,15 +134,15 @@ class World:
             [*MMD, *arguments], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
 
-    def control(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        """A request to the daemon; JSON where it answers so."""
+    def control(self, method: str, path: str, body: dict[str, str] | None = None, seconds: float = 10.0) -> Any:
+        """A request to the daemon, and its answer within so long; JSON where it answers so."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.control_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
             text = answer.read().decode()
         return json.loads(text) if text.startswith(("{", "[")) else text
 
