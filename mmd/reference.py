@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from mmd.cli import app
+from mmd.daemon.control_api import openapi_json
+from mmd.daemon.control_reference import control_page
 from mmd.daemon.metrics import METRICS
 from mmd.daemon.mock_reference import mock_exchange_page
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
@@ -147,6 +149,8 @@ def _sentence(text: str) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "mock-exchange.md": lambda: MADE + mock_exchange_page(_table),
+    "http-api.md": lambda: MADE + control_page(_table),
+    "openapi.json": openapi_json,
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "risk-reasons.md": risk_page,

@@ -7,25 +7,28 @@ not be here: a web page of another site, a name that was re-bound to this addres
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 from aiohttp import web
 
+from mmd.daemon.control_access import ControlAccess
+from mmd.daemon.control_api import OPERATIONS
+from mmd.daemon.control_documents import FlattenAnswer, HaltAnswer, Health, Readiness, Refusal, ResumeAnswer, SignalsAnswer
 from mmd.daemon.dispatcher import Dispatcher, ResumeRefused
 from mmd.daemon.metrics import ProcessSources, render_metrics
 from mmd.daemon.network_switch import SwapRefused
-from mmd.daemon.settings import ControlSettings, is_loopback
+from mmd.daemon.page.feed import StateFeed
+from mmd.daemon.page.routes import PageRoutes
+from mmd.daemon.settings import ControlSettings
 from mmd.daemon.state_document import not_ready, state_document
 from mmd.market.signals import SignalError
-from mmd.types.control import HaltRecord
 from mmd.types.decoding import UNREADABLE
 
 log = structlog.get_logger(__name__)
@@ -33,7 +36,7 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 65_536
 MAX_REASON_LENGTH = 500
 DEFAULT_REASON = "operator request"
-ACTORS = frozenset({"http", "cli"})
+ACTORS = frozenset({"http", "cli", "page"})
 
 DEFAULT_FLATTEN_SECONDS = 60.0
 MAX_FLATTEN_SECONDS = 3_600.0
@@ -59,6 +62,9 @@ class ControlServer:
         self._sources = sources
         self._runner: web.AppRunner | None = None
         self.port = settings.port
+        self._access = ControlAccess(settings, lambda: self.url, time.monotonic)
+        self._page = PageRoutes(self._access)
+        self._feed = StateFeed(sources)
 
     @property
     def url(self) -> str:
@@ -70,20 +76,28 @@ class ControlServer:
         """Listen. Raises `ControlError` when the port cannot be had, or its certificate makes no sense."""
         context = _tls_context(self._settings)
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
+        handlers: dict[str, Handler] = {
+            "halt": self._halt,
+            "flatten": self._flatten,
+            "resume": self._resume,
+            "take_signals": self._take_signals,
+            "use_networks": self._use_networks,
+            "networks": self._networks,
+            "state": self._state,
+            "stream": self._stream,
+            "healthz": self._healthz,
+            "readyz": self._readyz,
+            "metrics": self._metrics,
+            "index": self._page.index,
+            "page_file": self._page.file,
+            "session": self._page.session,
+            "log_in": self._log_in,
+            "log_out": self._page.log_out,
+        }
         application.add_routes(
-            [
-                web.post("/halt", self._halt),
-                web.post("/flatten", self._flatten),
-                web.post("/resume", self._resume),
-                web.post("/signals", self._take_signals),
-                web.post("/models", self._use_networks),
-                web.get("/models", self._networks),
-                web.get("/state", self._state),
-                web.get("/healthz", self._healthz),
-                web.get("/readyz", self._readyz),
-                web.get("/metrics", self._metrics),
-            ]
+            [web.route(operation.method, operation.path, handlers[operation.handler]) for operation in OPERATIONS]
         )
+        application.on_shutdown.append(self._end_streams)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=context)
@@ -108,31 +122,13 @@ class ControlServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         request[ASKED_NS] = perf_counter_ns()
-        refusal = self._refusal(request)
+        refusal = self._access.refusal(request)
         if refusal is not None:
             status, text = refusal
             log.warning("control request refused", path=request.path, status=status, why=text, remote=request.remote)
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
             return web.json_response({"error": text}, status=status, headers=headers)
         return await handler(request)
-
-    def _refusal(self, request: web.Request) -> tuple[int, str] | None:
-        if request.path == "/healthz":
-            return None
-        token = self._settings.token
-        if token is not None:
-            given = request.headers.get("Authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
-                return 401, "a token is set: send it as 'Authorization: Bearer TOKEN'"
-        elif not self._is_our_name(request.host):
-            return 403, f"host {request.host!r} is not this machine's loopback name: use {self.url}"
-        if request.method == "POST" and not _same_site(request):
-            return 403, "a web page of another site may not control the daemon"
-        return None
-
-    def _is_our_name(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
-        return is_loopback(name) or name == self._settings.host
 
     # ---- what they may say
 
@@ -144,16 +140,16 @@ class ControlServer:
         record = self._dispatcher.halt(reason, _actor(given), asked_ns)
         took_ns = self._dispatcher.last_cancel_ns - asked_ns
         gone = await self._orders_gone(_wait_seconds(given, self._settings.halt_wait_seconds))
-        document = {
-            "halted": record.halted,
-            "record": _record(record),
-            "open_orders": open_before,
-            "cancels_sent_after_ms": took_ns / 1e6 if took_ns > 0 else None,
-            "confirmed_gone": gone,
-            "still_open": self._dispatcher.open_order_count(),
-            "latched_on_disk": self._dispatcher.state.unwritten_halt is None,
-        }
-        return web.json_response(document, status=200 if gone else 202)
+        document = HaltAnswer(
+            halted=record.halted,
+            record=record,
+            open_orders=open_before,
+            cancels_sent_after_ms=took_ns / 1e6 if took_ns > 0 else None,
+            confirmed_gone=gone,
+            still_open=self._dispatcher.open_order_count(),
+            latched_on_disk=self._dispatcher.state.unwritten_halt is None,
+        )
+        return _json(document, 200 if gone else 202)
 
     async def _orders_gone(self, wait_seconds: float) -> bool:
         if self._dispatcher.failure:
@@ -174,7 +170,7 @@ class ControlServer:
         try:
             record = self._dispatcher.flatten(f"flatten: {reason}", _actor(given), seconds)
         except ResumeRefused as refused:
-            return web.json_response({"error": str(refused)}, status=409)
+            return _refused(str(refused), 409)
         deadline = asyncio.get_running_loop().time() + seconds + FLATTEN_GRACE_SECONDS
         report = self._dispatcher.report().flatten
         # The core tells of it when asked; there is nothing to await.
@@ -182,30 +178,30 @@ class ControlServer:
             await asyncio.sleep(FLATTEN_LOOK_SECONDS)
             report = self._dispatcher.report().flatten
         gone = await self._orders_gone(self._settings.halt_wait_seconds)
-        document = {
-            "halted": record.halted,
-            "record": _record(record),
-            "outcome": "stopped" if report is None else report.outcome,
-            "left": {} if report is None else {symbol: left for symbol, left in report.left.items() if left},
-            "orders_gone": gone,
-        }
+        document = FlattenAnswer(
+            halted=record.halted,
+            record=record,
+            outcome="stopped" if report is None else report.outcome,
+            left={} if report is None else {symbol: left for symbol, left in report.left.items() if left},
+            orders_gone=gone,
+        )
         flat = report is not None and report.outcome == "flat" and gone
-        return web.json_response(document, status=200 if flat else 202)
+        return _json(document, 200 if flat else 202)
 
     async def _resume(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
         try:
             record = self._dispatcher.resume(given.get("reason", "")[:MAX_REASON_LENGTH], _actor(given))
         except ResumeRefused as refused:
-            return web.json_response({"error": str(refused)}, status=409 if refused.conflict else 400)
-        return web.json_response({"halted": record.halted, "record": _record(record)})
+            return _refused(str(refused), 409 if refused.conflict else 400)
+        return _json(ResumeAnswer(record.halted, record))
 
     async def _take_signals(self, request: web.Request) -> web.Response:
         try:
             taken = self._sources.signals.take(await _fields_of(request))
         except SignalError as refused:
-            return web.json_response({"error": str(refused)}, status=400)
-        return web.json_response({"taken": taken})
+            return _refused(str(refused), 400)
+        return _json(SignalsAnswer(taken))
 
     async def _use_networks(self, request: web.Request) -> web.Response:
         given = await _fields_of(request)
@@ -213,29 +209,37 @@ class ControlServer:
         back = given.get("rollback", "").lower() in ("1", "true", "yes")
         if bool(folder) + back + bool(watched) != 1:
             text = "say one of use=BUNDLE, rollback=true, challenger=BUNDLE (challenger=none ends it)"
-            return web.json_response({"error": text}, status=400)
+            return _refused(text, 400)
         try:
             if watched:
                 await networks.challenge(None if watched == "none" else Path(watched))
             else:
                 await (networks.roll_back() if back else networks.use(Path(folder)))
         except SwapRefused as refused:
-            return web.json_response({"error": str(refused)}, status=409)
+            return _refused(str(refused), 409)
         return await self._networks(request)
 
     async def _networks(self, request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(self._sources.networks.document()), content_type="application/json")
+        return _json(self._sources.networks.document())
 
     async def _state(self, request: web.Request) -> web.Response:
-        body = msgspec.json.encode(state_document(self._sources))
-        return web.Response(body=body, content_type="application/json")
+        return _json(state_document(self._sources))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        return await self._feed.serve(request, lambda: self._access.still_allowed(request))
+
+    async def _end_streams(self, application: web.Application) -> None:
+        await self._feed.close()
+
+    async def _log_in(self, request: web.Request) -> web.StreamResponse:
+        return await self._page.log_in(request, (await _fields_of(request)).get("token", ""))
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
+        return _json(Health(True))
 
     async def _readyz(self, request: web.Request) -> web.Response:
         why = not_ready(self._dispatcher)
-        return web.json_response({"ready": not why, "why": why}, status=503 if why else 200)
+        return _json(Readiness(not why, why), 503 if why else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(
@@ -255,14 +259,6 @@ def _tls_context(settings: ControlSettings) -> ssl.SSLContext | None:
             f"control.tls_certificate {settings.tls_certificate} with control.tls_key {settings.tls_key} cannot be used: {error}"
         ) from error
     return context
-
-
-def _same_site(request: web.Request) -> bool:
-    """Browsers say where a request comes from; other programs say nothing, and are let in."""
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
 
 
 async def _fields_of(request: web.Request) -> dict[str, str]:
@@ -298,5 +294,9 @@ def _bounded(text: str | None, default: float, most: float) -> float:
     return min(max(seconds, 0.0), most) if seconds == seconds else default
 
 
-def _record(record: HaltRecord) -> Any:
-    return msgspec.to_builtins(record)
+def _json(document: msgspec.Struct, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), content_type="application/json", status=status)
+
+
+def _refused(text: str, status: int) -> web.Response:
+    return _json(Refusal(text), status)

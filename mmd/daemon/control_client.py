@@ -55,7 +55,7 @@ class ControlClient:
         headers = {"Content-Type": "application/json"}
         if settings.token is not None:
             headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
-        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+        host = reachable_host(settings)
         connection = self._connection(host)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -74,16 +74,35 @@ class ControlClient:
         return Reply(response.status, document if isinstance(document, dict) else {"answer": document})
 
     def _connection(self, host: str) -> http.client.HTTPConnection:
-        """TLS where the daemon has it, and then only with the very certificate that is set. Raises `NoDaemon`."""
-        settings = self._settings
-        if settings.tls_certificate is None:
+        """TLS where the daemon has it. Raises `NoDaemon`."""
+        settings, context = self._settings, trusted_context(self._settings)
+        if context is None:
             return http.client.HTTPConnection(host, settings.port, timeout=self._timeout_seconds)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        # The certificate is known by itself, so that the name under which we reach it does not matter.
-        context.check_hostname = False
-        try:
-            context.load_verify_locations(settings.tls_certificate)
-        except (OSError, ssl.SSLError) as error:
-            raise NoDaemon(f"control.tls_certificate {settings.tls_certificate} cannot be read: {error}") from error
         return http.client.HTTPSConnection(host, settings.port, timeout=self._timeout_seconds, context=context)
+
+
+def reachable_host(settings: ControlSettings) -> str:
+    """Where this machine finds the port."""
+    return "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+
+
+def base_url(settings: ControlSettings) -> str:
+    """The same as a URL."""
+    host = reachable_host(settings)
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def trusted_context(settings: ControlSettings) -> ssl.SSLContext | None:
+    """TLS that trusts the very certificate that is set and no other; None where the port speaks plain HTTP. Raises `NoDaemon`."""
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # The certificate is known by itself, so that the name under which we reach it does not matter.
+    context.check_hostname = False
+    try:
+        context.load_verify_locations(settings.tls_certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise NoDaemon(f"control.tls_certificate {settings.tls_certificate} cannot be read: {error}") from error
+    return context

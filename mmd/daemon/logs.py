@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from mmd.daemon.event_tail import TailHandler, keep_event
 from mmd.daemon.settings import LoggingSettings
 
 MASK = "***"
@@ -86,11 +87,12 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str], *, cons
             settings.file, maxBytes=settings.max_file_bytes, backupCount=settings.kept_files, encoding="utf-8"
         )
         handlers.append(_handler(rotating, structlog.processors.JSONRenderer(), shared, redactor))
+    handlers.append(_handler(TailHandler(logging.INFO), keep_event, shared, redactor))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
         old.close()
-    for handler in handlers or [logging.NullHandler()]:
+    for handler in handlers:
         root.addHandler(handler)
     root.setLevel(settings.level.upper())
     # picows tells at length of connections that the adapter tells of too.

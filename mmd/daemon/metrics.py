@@ -25,6 +25,7 @@ from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.metric import Metric
 from mmd.daemon.network_switch import NetworkSwitch
+from mmd.daemon.page.counters import PageCounters
 from mmd.daemon.record_metrics import RECORD_METRICS, record_samples
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
@@ -150,6 +151,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("mmd_collections_total", "counter", "Garbage collections made."),
     Metric("mmd_collection_seconds_total", "counter", "Time they took."),
     Metric("mmd_tasks", "gauge", "Tasks of the event loop."),
+    Metric("mmd_page_clients", "gauge", "Operator's pages and `mmd top` that are connected."),
+    Metric("mmd_page_clients_dropped_total", "counter", "Those that read too slowly and were cut off."),
     Metric("mmd_resident_memory_bytes", "gauge", "Memory in use."),
     Metric("mmd_cpu_seconds_total", "counter", "CPU time, user and system."),
     Metric("mmd_start_timestamp_seconds", "gauge", "UTC time at which the process began."),
@@ -172,6 +175,7 @@ class ProcessSources(msgspec.Struct, frozen=True):
     recording: MarketRecording | None = None
     journal: JournalWriter | None = None
     ledger: LedgerWriter | None = None
+    page: PageCounters = msgspec.field(default_factory=PageCounters)
 
 
 class DaemonCollector(Collector):
@@ -379,6 +383,8 @@ def _process(families: Families, sources: ProcessSources) -> None:
         ("mmd_collections_total", collection.collections),
         ("mmd_collection_seconds_total", collection.total_ns / SECOND_NS),
         ("mmd_tasks", len(asyncio.all_tasks())),
+        ("mmd_page_clients", sources.page.clients),
+        ("mmd_page_clients_dropped_total", sources.page.dropped),
         ("mmd_resident_memory_bytes", resident_bytes()),
         ("mmd_cpu_seconds_total", cpu_seconds()),
         ("mmd_start_timestamp_seconds", sources.started_ns / SECOND_NS),

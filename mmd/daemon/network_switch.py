@@ -43,6 +43,18 @@ class InUse(msgspec.Struct, frozen=True):
     digest: str
 
 
+class NetworksDocument(msgspec.Struct, frozen=True):
+    """Which bundles a daemon has. None where there is none."""
+
+    current: InUse | None
+    previous: InUse | None
+    """What a roll-back would return to."""
+    challenger: InUse | None
+    """What is watched in shadow."""
+    swaps: int
+    """Since the start."""
+
+
 class NetworkSwitch:
     """`bundle` serves at the start (None where the strategy uses none). `dispatch` takes the event, `failed` says why
     the core is not asked any more, `may_serve` why a bundle must not serve here (empty: it may), `on_swap` hears of it after,
@@ -94,9 +106,9 @@ class NetworkSwitch:
         """What a roll-back would return to."""
         return None if self._previous is None else _in_use(self._previous)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> NetworksDocument:
         """For /models and /state."""
-        return {"current": self.current, "previous": self.previous, "challenger": self.challenger, "swaps": self.swaps}
+        return NetworksDocument(self.current, self.previous, self.challenger, self.swaps)
 
     async def use(self, folder: Path) -> InUse:
         """Serve another bundle. Raises `SwapRefused`, and then nothing has changed."""

@@ -111,6 +111,7 @@ class AccountEvents:
         if not desk.ledger.book(fill):
             return
         desk.fills += 1
+        desk.recent_fills.append(fill)
         desk.dirty = True
         if desk.book.valid:
             self._markouts.on_fill(fill, desk.book.bid_ticks + desk.book.ask_ticks)

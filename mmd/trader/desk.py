@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from mmd.execution.ledger import PositionLedger
 from mmd.inference.bundle import Bundle
@@ -28,9 +29,11 @@ from mmd.trader.references import CrossAssetSeat, ReferenceBoard
 from mmd.trader.settings import TraderConfig
 from mmd.types.instrument import Instrument
 from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, MarkPrice, TouchUpdate
+from mmd.types.orders import Fill
 from mmd.types.stages import NoTimer, Stage, StageTimer
 
 BOOK = Stage.BOOK
+RECENT_FILLS = 50
 
 
 class SymbolDesk:
@@ -66,6 +69,7 @@ class SymbolDesk:
         "position_cap_atoms",
         "quote",
         "quotes",
+        "recent_fills",
         "steps",
         "ticks",
         "watch",
@@ -130,6 +134,7 @@ class SymbolDesk:
         self.steps = 0
         self.quotes = 0
         self.fills = 0
+        self.recent_fills: deque[Fill] = deque(maxlen=RECENT_FILLS)
         self.mark_price: MarkPrice | None = None
         """The newest of a perpetual, for reports alone."""
 

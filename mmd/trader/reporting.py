@@ -12,12 +12,15 @@ from mmd.quoting.quote import Quote
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.watched import WatchedSymbol
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
-from mmd.types.report import OrderLine, QuoteLine, ShadowLine, SymbolReport, TraderReport, WatchedReport
+from mmd.types.market import Side
+from mmd.types.orders import Fill
+from mmd.types.report import FillLine, OrderLine, QuoteLine, ShadowLine, SymbolReport, TraderReport, WatchedReport
 
 if TYPE_CHECKING:
     from mmd.trader.core import Trader
 
 QUOTE_NETWORK = "quote"
+LADDER_LEVELS = 10
 
 
 def build_report(trader: Trader, now_ns: int) -> TraderReport:
@@ -114,6 +117,30 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         calibration={} if watch is None else {"price_change.slope": desk.rescale, **watch.calibration.measures()},
         distributions={} if watch is None else watch.calibration.quantiles(),
         attribution={} if watch is None else watch.shares(),
+        bids=ladder(desk, Side.BUY),
+        asks=ladder(desk, Side.SELL),
+        recent_fills=tuple(fill_line(fill, instrument) for fill in desk.recent_fills),
+    )
+
+
+def ladder(desk: SymbolDesk, side: Side) -> tuple[tuple[float, float], ...]:
+    """Price and quantity of the best levels."""
+    instrument = desk.instrument
+    return tuple(
+        (round(ticks / instrument.ticks_per_unit, instrument.price_decimals), lots / instrument.lots_per_unit)
+        for ticks, lots in desk.book.levels(side, LADDER_LEVELS)
+    )
+
+
+def fill_line(fill: Fill, instrument: Instrument) -> FillLine:
+    """One trade of ours."""
+    return FillLine(
+        time_ns=fill.exchange_ns,
+        trade_id=fill.trade_id,
+        side=fill.side.name,
+        price=float(instrument.price(fill.price_ticks)),
+        quantity=float(instrument.quantity(fill.lots)),
+        is_maker=fill.is_maker,
     )
 
 

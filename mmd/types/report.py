@@ -21,6 +21,18 @@ class OrderLine(msgspec.Struct, frozen=True):
     age_ns: int
 
 
+class FillLine(msgspec.Struct, frozen=True):
+    """One trade of ours. Price in quote units, quantity in base units."""
+
+    time_ns: int
+    """The venue's time of it, UTC."""
+    trade_id: int
+    side: str
+    price: float
+    quantity: float
+    is_maker: bool
+
+
 class QuoteLine(msgspec.Struct, frozen=True):
     """The newest quote of a symbol. Prices in quote units; `attribution_ticks` says how many ticks came from which part."""
 
@@ -96,6 +108,11 @@ class SymbolReport(msgspec.Struct, frozen=True):
     funding_rate: float | None = None
     """What longs pay shorts at `next_funding_ns`, as a fraction of the position at the mark."""
     next_funding_ns: int = 0
+    bids: tuple[tuple[float, float], ...] = ()
+    """Price and quantity of the best levels, best first; none while the book is out of sync."""
+    asks: tuple[tuple[float, float], ...] = ()
+    recent_fills: tuple[FillLine, ...] = ()
+    """The newest of this session, oldest first."""
 
 
 class WatchedReport(msgspec.Struct, frozen=True):
