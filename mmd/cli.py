@@ -19,6 +19,7 @@ from mmd.daemon.guard_command import guard
 from mmd.daemon.ledger_command import ledger_app
 from mmd.daemon.mock_command import mock_app
 from mmd.daemon.record_command import record
+from mmd.daemon.top_command import top
 from mmd.data.command import import_command
 from mmd.learning.command import train
 from mmd.learning.evaluate_command import evaluate
@@ -139,6 +140,7 @@ app.add_typer(evidence_app, name="evidence")
 app.command()(doctor)
 app.command()(guard)
 app.command()(record)
+app.command()(top)
 app.command("import")(import_command)
 app.command()(train)
 app.command()(evaluate)

@@ -12,3 +12,10 @@ class Percentiles(msgspec.Struct, frozen=True):
     p99: float
     p999: float
     n: int
+
+
+class StagePercentiles(msgspec.Struct, frozen=True):
+    """The way of a tick as a whole, and its stages by name."""
+
+    tick_to_quote: Percentiles
+    stages: dict[str, Percentiles]

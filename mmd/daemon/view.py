@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mmd.daemon.latency import StageClock
+from mmd.daemon.percentiles import StagePercentiles
 from mmd.daemon.summary import Summary
 from mmd.daemon.view_history import History
 from mmd.daemon.view_symbol import Chunk, bar, flow, symbol_rows, used_style
 from mmd.types.report import SymbolReport, TraderReport
-from mmd.types.stages import Stage
 
 REFRESHES_PER_SECOND = 4
 LABEL_WIDTH = 10
@@ -34,16 +34,18 @@ IN_SHORT = ("mid", "our bid", "our ask", "quote", "position", "PnL", "fills")
 class Dashboard:
     """The picture of the newest report, for whatever console draws it. `seconds` is how long the run is meant to be, if known."""
 
-    def __init__(self, title: str, seconds: float | None = None) -> None:
+    def __init__(self, title: str, seconds: float | None = None, reserved_lines: int = 0) -> None:
+        """`reserved_lines` of the screen are left for what is drawn below."""
+        self._reserved_lines = reserved_lines
         self._title = title
         self._seconds = seconds
         self._history = History()
         self._report: TraderReport | None = None
-        self._stages: StageClock | None = None
+        self._stages: StageClock | StagePercentiles | None = None
         self._latency: list[tuple[str, list[Chunk]]] = []
         self._latency_due = 0.0
 
-    def show(self, report: TraderReport, stages: StageClock | None = None) -> None:
+    def show(self, report: TraderReport, stages: StageClock | StagePercentiles | None = None) -> None:
         """What to draw next. Only kept here: called on the event loop."""
         self._history.add(report)
         self._stages = stages
@@ -59,7 +61,7 @@ class Dashboard:
         lines = [*self._latency_lines(), *_total_lines(report)]
         below = [_beside(label, flow(chunks, width - LABEL_WIDTH)) for label, chunks in lines]
         taken = sum(len(text.wrap(console, width)) for text in above) + sum(text.plain.count("\n") + 1 for text in below)
-        room = console.height - 1 - taken
+        room = console.height - 1 - taken - self._reserved_lines
         table = symbol_table(report, self._history, width, room)
         airy = len(console.render_lines(table, options.update(height=None))) + 2 <= room
         yield from above
@@ -79,14 +81,11 @@ class Dashboard:
         stages, now = self._stages, time.monotonic()
         if stages is not None and now >= self._latency_due:
             self._latency_due = now + LATENCY_SECONDS
-            p50, p99 = (stages.tick_to_quote.percentile_ns(fraction) / 1000 for fraction in (0.5, 0.99))
-            medians = [
-                (f"{stage.name.lower()} {stages.stages[stage].percentile_ns(0.5) / 1000:.0f}", "")
-                for stage in Stage
-                if stages.stages[stage].n
-            ]
+            if isinstance(stages, StageClock):
+                stages = StagePercentiles(stages.tick_to_quote.percentiles(), stages.percentiles())
+            medians = [(f"{name} {times.p50:.0f}", "") for name, times in stages.stages.items()]
             rate = f"{self._history.ticks_per_second():.0f} ticks/s"
-            quote = (f"tick-to-quote p50 {p50:.0f} µs, p99 {p99:.0f} µs", "bold")
+            quote = (f"tick-to-quote p50 {stages.tick_to_quote.p50:.0f} µs, p99 {stages.tick_to_quote.p99:.0f} µs", "bold")
             self._latency = [("latency", [quote, (rate, "")]), ("p50 in µs", medians)]
         return self._latency
 
