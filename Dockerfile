@@ -12,9 +12,11 @@ RUN MMD_CORE_DIR=/opt/core /opt/compile/bin/python deploy/scripts/compile-core
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-COPY requirements/daemon.txt requirements/
+# Of plotly only the script that the operator's page draws its charts with is needed.
+COPY requirements/page.txt requirements/
 RUN python -m venv /opt/mmd \
- && /opt/mmd/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/daemon.txt
+ && /opt/mmd/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/page.txt \
+ && find /opt/mmd/lib/python3*/site-packages/plotly -type f ! -name plotly.min.js -delete
 COPY pyproject.toml README.md LICENSE ./
 COPY mmd mmd
 RUN /opt/mmd/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
