@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CORE_TESTS := tests/property tests/simulation tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
 .DEFAULT_GOAL := help
 
-.PHONY: audit drill load soak results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
+.PHONY: screenshots audit drill load soak results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -108,6 +108,9 @@ setup-system: ## Debian packages that the system tests need (root)
 
 test-system: setup-dev ## tests that need those packages
 	@$(BIN)/python -m pytest -m system $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
+
+screenshots: setup-dev ## the pictures of the operator's page in docs/assets, taken by its tests in a real browser (needs chromium)
+	@MMD_SCREENSHOTS=docs/assets $(BIN)/python -m pytest -m system tests/acceptance/test_page.py -k pictures
 
 test-clients: setup-dev setup-clients ## third-party clients' sessions against the mock; WRITE_TABLE=1 writes their table anew
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
