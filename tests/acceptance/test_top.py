@@ -33,16 +33,18 @@ class Terminal:
         )
         os.close(slave)
         self.drawn = ""
+        self._pressed = 0
 
     def shows(self, text: str) -> None:
-        """Read until it has drawn that, from here on."""
-        begun, deadline = len(self.drawn), time.monotonic() + WAIT_SECONDS
-        while text not in ESCAPES.sub("", self.drawn[begun:]):
+        """Read until it has drawn that since the last key."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while text not in ESCAPES.sub("", self.drawn[self._pressed :]):
             assert time.monotonic() < deadline, f"never drew {text!r}: {ESCAPES.sub('', self.drawn)[-3000:]}"
             self._read(0.2)
 
     def press(self, keys: str) -> None:
         """Type."""
+        self._pressed = len(self.drawn)
         os.write(self.master, keys.encode())
 
     def ended(self) -> int:
