@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,9 +21,11 @@ def print_status(document: Mapping[str, Any]) -> None:
     console.print(symbol_table(report))
     console.print(totals_line(report))
     process, latency = document["process"], document["tick_to_quote_us"]
+    started = datetime.fromtimestamp(process["started_ns"] / 1e9, UTC)
+    console.print(f"mmd {process['version']}, pid {process['pid']}, since {started:%Y-%m-%d %H:%M:%S} UTC")
     console.print(
-        f"pid {process['pid']}   {process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: "
-        f"p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f} (n {latency['n']})"
+        f"{process['resident_bytes'] / 1e6:.0f} MB   tick to quote µs: p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f} "
+        f"(n {latency['n']})"
     )
     for order in report.open_orders:
         console.print(
