@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CORE_TESTS := tests/property tests/simulation tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
 .DEFAULT_GOAL := help
 
-.PHONY: screenshots audit drill load soak results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
+.PHONY: screenshots audit drill load soak test-endurance results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -129,8 +129,12 @@ long: setup-dev ## everything that takes longer, some two hours and a half; the 
 drill: setup-dev ## kill, stop, starve and cut off real processes: docs/evidence/drill.md (KILLS=100: a quarter of an hour)
 	@$(BIN)/python -m tests.acceptance.drill --kills $${KILLS:-100} --write docs/evidence/drill.md
 
-load: setup-dev ## ten thousand messages a second, and halts in between: docs/evidence/load.md (FOR=600 seconds)
+load: setup-dev compile ## ten thousand messages a second, and halts in between: docs/evidence/load.md (FOR=600 seconds)
 	@$(BIN)/python -m tests.acceptance.endurance load --seconds $${FOR:-600} --write docs/evidence/load.md
+
+test-endurance: setup-dev ## the short forms of load and drill: a minute of load with halts, five kills (some two minutes)
+	@$(BIN)/python -m tests.acceptance.endurance load --seconds 60
+	@$(BIN)/python -m tests.acceptance.drill --kills 5 --only kill-daemon
 
 soak: setup-dev ## faults drawn at random, and what grows: docs/evidence/soak.md (FOR=1800 seconds)
 	@$(BIN)/python -m tests.acceptance.endurance soak --seconds $${FOR:-1800} --write docs/evidence/soak.md

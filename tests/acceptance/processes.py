@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+START_SECONDS = 120.0
+"""For a process to come up, on however busy a machine."""
+
 MMD = [sys.executable, "-m", "mmd.cli"]
 
 
@@ -90,20 +93,20 @@ class World:
         if keep_state:
             arguments += ["--state", str(self.venue_state)]
         process = self._start(arguments, clean_environment(), "mock")
-        wait_until("the mock exchange", lambda: self.venue("ping") == {} and True)
+        wait_until("the mock exchange", lambda: self.venue("ping") == {} and True, START_SECONDS)
         return process
 
     def start_daemon(self, command: list[str] | None = None, **settings: str) -> Process:
         """`mmd run` on that mock; `command` in the place of `mmd`."""
         process = self._start(["run"], self._environment(settings), "daemon", command)
-        wait_until("the control port", lambda: self.control("GET", "/state"))
+        wait_until("the control port", lambda: self.control("GET", "/state"), START_SECONDS)
         return process
 
     def start_guard(self, *, wait: bool = True, **settings: str) -> Process:
         """`mmd guard` beside that daemon, on watch."""
         process = self._start(["guard"], self._environment(settings), "guard")
         if wait:
-            wait_until("the guard's port", self.guard_state)
+            wait_until("the guard's port", self.guard_state, START_SECONDS)
         return process
 
     def guard_state(self) -> dict[str, Any]:
