@@ -106,8 +106,15 @@ docs: environment ## write the tables that are generated from the code
 setup-system: ## Debian packages that the system tests need (root)
 	@deploy/scripts/setup-system
 
+.PHONY: test-compose dashboards
+test-compose: setup-dev ## docker-compose.yml on a real engine: trade, halt, kill, alert, scrape (CONTAINER_ENGINE starts one)
+	@$(BIN)/python -m pytest -m compose tests/containers $(ARGS)
+
+dashboards: setup-dev ## write the Grafana dashboards anew from deploy/grafana/generate.py
+	@$(BIN)/python deploy/grafana/generate.py
+
 test-system: setup-dev ## tests that need those packages
-	@$(BIN)/python -m pytest -m system $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
+	@$(BIN)/python -m pytest -m "system and not compose" $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
 
 screenshots: setup-dev ## the pictures of the operator's page in docs/assets, taken by its tests in a real browser (needs chromium)
 	@MMD_SCREENSHOTS=docs/assets $(BIN)/python -m pytest -m system tests/acceptance/test_page.py -k pictures

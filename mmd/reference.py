@@ -16,7 +16,9 @@ from pydantic_core import PydanticUndefined
 from mmd.cli import app
 from mmd.daemon.control_api import openapi_json
 from mmd.daemon.control_reference import control_page
-from mmd.daemon.metrics import METRICS
+from mmd.daemon.guard_port import GUARD_METRICS
+from mmd.daemon.metric import Metric
+from mmd.daemon.metric_table import METRICS
 from mmd.daemon.mock_reference import mock_exchange_page
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
 from mmd.execution.order_state import TRANSITIONS, OrderTrigger
@@ -53,10 +55,18 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Every metric of /metrics."""
-    rows = [(f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help) for m in METRICS]
     return (
-        MADE + "# Metrics\n\nServed by `/metrics` on the control port.\n\n" + _table(("metric", "kind", "labels", "meaning"), rows)
+        MADE
+        + "# Metrics\n\nServed by `/metrics` on the control port (8780).\n\n"
+        + _metric_table(METRICS)
+        + "\n## Of the guard\n\nServed by `/metrics` on the guard's port (8781).\n\n"
+        + _metric_table(GUARD_METRICS)
     )
+
+
+def _metric_table(metrics: Sequence[Metric]) -> str:
+    rows = [(f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help) for m in metrics]
+    return _table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def risk_page() -> str:

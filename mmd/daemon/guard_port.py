@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from mmd.daemon.control import ControlError
 from mmd.daemon.guard_settings import GuardSettings
 from mmd.daemon.heartbeat_watch import Health
+from mmd.daemon.metric import Metric
 
 if TYPE_CHECKING:
     from mmd.daemon.guard import GuardState
@@ -64,22 +68,48 @@ class GuardPort:
         return web.Response(body=guard_metrics(self._state), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
+GUARD_METRICS: tuple[Metric, ...] = (
+    Metric("mmd_guard_daemon", "gauge", "What the guard knows of the daemon: 1 for the state that holds.", ("state",)),
+    Metric("mmd_guard_heartbeat_silence_seconds", "gauge", "Time since the daemon's heartbeat last changed."),
+    Metric("mmd_guard_rescues_total", "counter", "Times the daemon was lost."),
+    Metric("mmd_guard_market_clear", "gauge", "0 while a rescue has not cleared the market yet."),
+    Metric("mmd_guard_sweep_rounds_total", "counter", "Times the venue was asked to cancel our orders."),
+    Metric("mmd_guard_sweep_orders_total", "counter", "Orders that were listed and asked to go in them."),
+    Metric("mmd_guard_sweep_failures_total", "counter", "Such rounds that failed and were tried again."),
+)
+"""Every metric of the guard."""
+
+
+class GuardCollector(Collector):
+    """Yields every metric of `GUARD_METRICS`."""
+
+    def __init__(self, state: GuardState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        """One scrape."""
+        state, sweep = self._state, self._state.sweep
+        values = {
+            "mmd_guard_heartbeat_silence_seconds": state.silent_seconds,
+            "mmd_guard_rescues_total": state.rescues,
+            "mmd_guard_market_clear": state.market_clear is not False,
+            "mmd_guard_sweep_rounds_total": sweep.rounds,
+            "mmd_guard_sweep_orders_total": sweep.orders,
+            "mmd_guard_sweep_failures_total": sweep.failures,
+        }
+        for metric in GUARD_METRICS:
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            if metric.labels:
+                for each in Health:
+                    family.add_metric((each.value,), each.value == state.daemon)
+            else:
+                family.add_metric((), values[metric.name])
+            yield family
+
+
 def guard_metrics(state: GuardState) -> bytes:
     """Prometheus' text format."""
     registry = CollectorRegistry()
-
-    def gauge(name: str, text: str, value: float) -> None:
-        Gauge(name, text, registry=registry).set(value)
-
-    health = Gauge(
-        "mmd_guard_daemon", "What the guard knows of the daemon: 1 for the state that holds.", ["state"], registry=registry
-    )
-    for each in Health:
-        health.labels(each.value).set(each.value == state.daemon)
-    gauge("mmd_guard_heartbeat_silence_seconds", "Time since the daemon's heartbeat last changed.", state.silent_seconds)
-    gauge("mmd_guard_rescues", "Times the daemon was lost since the guard's start.", state.rescues)
-    gauge("mmd_guard_market_clear", "0 while a rescue has not cleared the market yet.", state.market_clear is not False)
-    gauge("mmd_guard_sweep_rounds", "Times the venue was asked to cancel our orders.", state.sweep.rounds)
-    gauge("mmd_guard_sweep_orders", "Orders that were listed and asked to go in them.", state.sweep.orders)
-    gauge("mmd_guard_sweep_failures", "Such rounds that failed and were tried again.", state.sweep.failures)
+    registry.register(GuardCollector(state))
     return generate_latest(registry)

@@ -1,14 +1,16 @@
 """Prometheus metrics, built when somebody scrapes: from the core's report, the adapter's counters and the histograms.
 
-`METRICS` is the one list of them; the documentation's table is made from it.
+`mmd.daemon.metric_table.METRICS` is the one list of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,140 +25,35 @@ from mmd.daemon.dispatcher import Dispatcher
 from mmd.daemon.latency import LatencyHistogram, StageClock
 from mmd.daemon.loop_watch import StallWatchdog
 from mmd.daemon.market_recording import MarketRecording
-from mmd.daemon.metric import Metric
+from mmd.daemon.metric_table import METRICS, adapter_metrics
 from mmd.daemon.network_switch import NetworkSwitch
 from mmd.daemon.page.counters import PageCounters
-from mmd.daemon.record_metrics import RECORD_METRICS, record_samples
+from mmd.daemon.record_metrics import record_samples
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.exchanges.adapter import AdapterCounters
+from mmd.execution.order_state import OrderState
 from mmd.inference.calibration import QUANTILES
 from mmd.journal.writer import JournalWriter
 from mmd.ledger.writer import LedgerWriter
+from mmd.types.orders import AmendOrder, CancelOrder, ModifyOrder, PlaceOrder, QueryOrder, ReplaceOrder
 from mmd.types.report import SymbolReport, TraderReport, WatchedReport
 from mmd.types.stages import Stage
 
 SECOND_NS = 1e9
 BOUNDS_US = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 1_000_000)
-SHADOW_LABELS = ("symbol", "who")
-GAUGES_OF_ADAPTER = frozenset({"requests_in_flight"})
+
+LONGEST_REASON = 120
+ORDER_COMMANDS: dict[type, str] = {
+    PlaceOrder: "place",
+    ReplaceOrder: "replace",
+    ModifyOrder: "modify",
+    AmendOrder: "amend",
+    CancelOrder: "cancel",
+    QueryOrder: "query",
+}
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Families = dict[str, Family]
-
-
-_ADAPTER_HELP = {
-    "frames": "Websocket frames received.",
-    "bytes_received": "Bytes of websocket frames received.",
-    "malformed": "Messages that could not be understood.",
-    "ignored": "Messages that concern nothing we follow.",
-    "frames_put_off": "Frames that waited for a later turn of the event loop, since one read had brought too many.",
-    "reconnects": "Connections made anew.",
-    "connect_failures": "Attempts to connect that failed.",
-    "requests_sent": "Order requests written.",
-    "requests_in_flight": "Order requests that await their reply.",
-    "requests_timed_out": "Order requests without a reply in time: their outcome is unknown.",
-    "rest_requests": "REST requests made.",
-    "rest_errors": "REST requests that failed.",
-    "rate_limited": "Times the venue bade us wait.",
-}
-
-
-def _adapter_metrics() -> Iterator[Metric]:
-    for field in fields(AdapterCounters):
-        gauge = field.name in GAUGES_OF_ADAPTER
-        name = f"mmd_adapter_{field.name}" if gauge else f"mmd_adapter_{field.name}_total"
-        yield Metric(name, "gauge" if gauge else "counter", _ADAPTER_HELP.get(field.name, field.name.replace("_", " ")))
-
-
-METRICS: tuple[Metric, ...] = (
-    Metric("mmd_build_info", "gauge", "1; the labels tell version, mode and session.", ("version", "mode", "session")),
-    Metric("mmd_halted", "gauge", "1 while the halt latch is set."),
-    Metric("mmd_halt_changed_timestamp_seconds", "gauge", "UTC time of the newest halt or resume; 0 when there was none."),
-    Metric("mmd_paused", "gauge", "1 for each pause that holds now.", ("reason", "symbol")),
-    Metric("mmd_pauses_total", "counter", "Pauses begun.", ("reason",)),
-    Metric("mmd_ticks_total", "counter", "Market data messages taken into a book.", ("symbol",)),
-    Metric("mmd_steps_total", "counter", "Steps: changes of the touch and trades.", ("symbol",)),
-    Metric("mmd_quotes_total", "counter", "Quotes made.", ("symbol",)),
-    Metric("mmd_fills_total", "counter", "Trades of ours.", ("symbol",)),
-    Metric("mmd_sequence_gaps_total", "counter", "Gaps found in the depth stream.", ("symbol",)),
-    Metric("mmd_resyncs_total", "counter", "Books built anew from a snapshot.", ("symbol",)),
-    Metric("mmd_book_valid", "gauge", "1 while the book may be quoted on.", ("symbol",)),
-    Metric("mmd_data_age_seconds", "gauge", "Age of the newest market data by receive time.", ("symbol",)),
-    Metric("mmd_feed_lag_seconds", "gauge", "How far the feed lags behind its own best.", ("symbol",)),
-    Metric("mmd_bid_price", "gauge", "Best bid, quote units.", ("symbol",)),
-    Metric("mmd_ask_price", "gauge", "Best ask, quote units.", ("symbol",)),
-    Metric("mmd_quote_price", "gauge", "Price of our newest quote, quote units.", ("symbol", "side")),
-    Metric("mmd_quote_size_base", "gauge", "Size of our newest quote, base units.", ("symbol", "side")),
-    Metric("mmd_quote_fair_price", "gauge", "Fair price behind our newest quote, quote units.", ("symbol",)),
-    Metric("mmd_quote_confidence_ratio", "gauge", "Confidence of the newest quote, 0 to 1.", ("symbol",)),
-    Metric("mmd_quote_attribution_ticks", "gauge", "How many ticks of the newest quote came from which part.", ("symbol", "part")),
-    Metric("mmd_position_base", "gauge", "Position, base units.", ("symbol",)),
-    Metric("mmd_pnl_quote", "gauge", "PnL of this ledger after fees, quote units.", ("symbol",)),
-    Metric("mmd_realised_pnl_quote", "gauge", "Realised part of it, before fees.", ("symbol",)),
-    Metric("mmd_unrealised_pnl_quote", "gauge", "Unrealised part of it.", ("symbol",)),
-    Metric("mmd_fees_quote", "gauge", "Fees paid (rebates negative), quote units.", ("symbol",)),
-    Metric("mmd_funding_rate_ratio", "gauge", "Coming funding rate of a perpetual, a fraction of the position.", ("symbol",)),
-    Metric("mmd_mark_price", "gauge", "The venue's mark price of a perpetual, quote units.", ("symbol",)),
-    Metric("mmd_funding_quote", "gauge", "Funding received for perpetual positions (paid: negative), quote units.", ("symbol",)),
-    Metric("mmd_markout_bps", "gauge", "Mean markout of our fills, bps, positive is good.", ("symbol", "horizon")),
-    Metric("mmd_feature_value", "gauge", "Newest value of a feature.", ("symbol", "feature")),
-    Metric("mmd_prediction_value", "gauge", "Newest output of a network.", ("symbol", "output")),
-    Metric(
-        "mmd_feature_drift_psi",
-        "gauge",
-        "Population stability index against the training.",
-        ("symbol", "feature"),
-    ),
-    Metric(
-        "mmd_head_calibration",
-        "gauge",
-        "Head of a network against what then happened, over its last judged predictions.",
-        ("symbol", "head", "measure"),
-    ),
-    Metric("mmd_head_quantile", "gauge", "Quantile of what a head said of late.", ("symbol", "head", "quantile")),
-    Metric("mmd_quote_size_share_ratio", "gauge", "What the risk network left of the newest quote's size.", ("symbol",)),
-    Metric("mmd_network_ticks", "gauge", "Mean absolute ticks that a network gave to the quotes looked at.", ("symbol", "network")),
-    Metric("mmd_network_moved_ratio", "gauge", "Share of those quotes that a network moved.", ("symbol", "network")),
-    Metric("mmd_orders_sent_total", "counter", "Orders sent (placed or replaced)."),
-    Metric("mmd_open_orders", "gauge", "Orders of ours that are open, pending or unknown.", ("symbol", "side")),
-    Metric("mmd_risk_denials_total", "counter", "Orders denied locally, by first failing check.", ("reason",)),
-    Metric("mmd_rejections_total", "counter", "Orders refused by the venue, by its error code.", ("code",)),
-    Metric("mmd_gate_refusals_total", "counter", "Predictions not used, by network and reason.", ("network", "reason")),
-    Metric("mmd_reconciliations_total", "counter", "Comparisons with the venue's books and what they brought.", ("outcome",)),
-    Metric("mmd_loss_used_quote", "gauge", "Loss since the start of the day, quote units."),
-    Metric("mmd_drawdown_quote", "gauge", "Fall from the highest PnL, quote units."),
-    Metric("mmd_limit_used_ratio", "gauge", "Share of a limit in use; 1 is the limit.", ("limit",)),
-    Metric("mmd_stage_seconds", "histogram", "Time spent in each stage of a tick.", ("stage",)),
-    Metric("mmd_tick_to_quote_seconds", "histogram", "From receipt of market data to the quote made, its orders written if any."),
-    Metric("mmd_tick_to_order_seconds", "histogram", "The same, only where orders were written."),
-    Metric("mmd_halt_to_cancels_seconds", "histogram", "From a request to halt to its last cancel's being with the socket."),
-    *_adapter_metrics(),
-    *RECORD_METRICS,
-    Metric("mmd_shadow_tick_seconds", "histogram", "Made-up ticks that kept the path warm, and what each took."),
-    Metric("mmd_signal_value", "gauge", "External signal in force; 0 is neutral: absent or stale.", ("signal",)),
-    Metric("mmd_signal_fresh", "gauge", "1 while an external signal counts.", ("signal",)),
-    Metric("mmd_signals_received_total", "counter", "External signals taken in.", ("signal",)),
-    Metric("mmd_signals_refused_total", "counter", "Documents with external signals that made no sense."),
-    Metric("mmd_networks_info", "gauge", "Always 1; labels name the bundle that serves.", ("name", "version", "stage", "digest")),
-    Metric("mmd_hypothetical_quotes_total", "counter", "Sides that champion or challenger would have shown.", SHADOW_LABELS),
-    Metric("mmd_hypothetical_fills_total", "counter", "Fills that they would have had, strictly judged.", SHADOW_LABELS),
-    Metric("mmd_hypothetical_markout_bps", "gauge", "Mean markout of those fills, bps.", (*SHADOW_LABELS, "horizon")),
-    Metric("mmd_challenger_info", "gauge", "Always 1; labels name the bundle in shadow.", ("name", "version", "stage", "digest")),
-    Metric("mmd_network_swaps_total", "counter", "Times other networks were swapped in since the start."),
-    Metric("mmd_network_swaps_refused_total", "counter", "Bundles that were not let in, by reason.", ("reason",)),
-    Metric("mmd_loop_lag_seconds", "histogram", "How late the event loop fires its timer."),
-    Metric("mmd_watchdog_stalls_total", "counter", "Times the event loop did not turn for `process.stall_seconds`."),
-    Metric("mmd_checkpoints_total", "counter", "Checkpoints written."),
-    Metric("mmd_state_unwritten", "gauge", "1 while latch or checkpoint could not be written to disk."),
-    Metric("mmd_collections_total", "counter", "Garbage collections made."),
-    Metric("mmd_collection_seconds_total", "counter", "Time they took."),
-    Metric("mmd_tasks", "gauge", "Tasks of the event loop."),
-    Metric("mmd_page_clients", "gauge", "Operator's pages and `mmd top` that are connected."),
-    Metric("mmd_page_clients_dropped_total", "counter", "Those that read too slowly and were cut off."),
-    Metric("mmd_resident_memory_bytes", "gauge", "Memory in use."),
-    Metric("mmd_cpu_seconds_total", "counter", "CPU time, user and system."),
-    Metric("mmd_start_timestamp_seconds", "gauge", "UTC time at which the process began."),
-)
 
 
 class ProcessSources(msgspec.Struct, frozen=True):
@@ -224,6 +121,16 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def open_descriptors() -> int:
+    """Of this process."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def without_numbers(reason: str) -> str:
+    """A label must not take a new value with every amount that a reason names."""
+    return re.sub(r"\d[\d.,]*", "N", reason)[:LONGEST_REASON]
+
+
 def _families() -> Families:
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
     return {metric.name: kinds[metric.kind](metric.name, metric.help, labels=metric.labels) for metric in METRICS}
@@ -246,6 +153,8 @@ def _put_histogram(families: Families, name: str, histogram: LatencyHistogram, l
 def _trader(families: Families, report: TraderReport) -> None:
     _put(families, "mmd_build_info", 1, __version__, report.mode, report.session)
     _put(families, "mmd_halted", report.halt.halted)
+    if report.halt.halted:
+        _put(families, "mmd_halt_info", 1, report.halt.actor, without_numbers(report.halt.reason))
     _put(families, "mmd_halt_changed_timestamp_seconds", report.halt.time_ns / SECOND_NS)
     for pause in report.pauses:
         reason, _, symbol = pause.partition(":")
@@ -258,8 +167,17 @@ def _trader(families: Families, report: TraderReport) -> None:
     for line in report.symbols:
         for side in ("buy", "sell"):
             _put(families, "mmd_open_orders", open_orders.get((line.symbol, side), 0), line.symbol, side)
+    states = Counter(order.state for order in report.open_orders)
+    for state in OrderState:
+        if not state.is_terminal:
+            _put(families, "mmd_orders", states[state.value], state.value)
+    for kind, name in ORDER_COMMANDS.items():
+        _put(families, "mmd_order_commands_total", report.order_commands.get(kind.__name__, 0), name)
+    _put(families, "mmd_orders_acknowledged_total", report.orders_accepted)
     _put(families, "mmd_loss_used_quote", report.loss_used)
+    _put(families, "mmd_loss_budget_left_quote", max(0.0, report.limits.get("daily_loss", 0.0) - report.loss_used))
     _put(families, "mmd_drawdown_quote", report.drawdown)
+    _put(families, "mmd_gross_exposure_quote", report.exposure)
     for signal in report.signals:
         _put(families, "mmd_signal_value", signal.value, signal.name)
         _put(families, "mmd_signal_fresh", signal.state == "fresh", signal.name)
@@ -275,6 +193,7 @@ def _trader(families: Families, report: TraderReport) -> None:
         ("mmd_rejections_total", report.rejections),
         ("mmd_reconciliations_total", report.reconciliations),
         ("mmd_limit_used_ratio", report.limits_used),
+        ("mmd_limit_quote", report.limits),
     ):
         for label, value in counts.items():
             _put(families, name, value, label)
@@ -316,6 +235,9 @@ def _symbol(families: Families, line: SymbolReport) -> None:
         _put(families, name, value, line.symbol)
     for name, values in (
         ("mmd_markout_bps", line.markouts_bps),
+        ("mmd_adverse_fills_ratio", line.against),
+        ("mmd_pnl_part_quote", line.pnl_parts),
+        ("mmd_presence_seconds_total", line.presence_seconds),
         ("mmd_prediction_value", line.predictions),
         ("mmd_feature_drift_psi", line.drift),
     ):
@@ -344,6 +266,10 @@ def _quote(families: Families, line: SymbolReport) -> None:
     for side, price, size in (("buy", quote.bid, quote.bid_quantity), ("sell", quote.ask, quote.ask_quantity)):
         _put(families, "mmd_quote_price", price, line.symbol, side)
         _put(families, "mmd_quote_size_base", size, line.symbol, side)
+    if line.mid > 0:
+        _put(families, "mmd_quote_spread_bps", (quote.ask - quote.bid) / line.mid * 1e4, line.symbol)
+        _put(families, "mmd_quote_distance_bps", (line.mid - quote.bid) / line.mid * 1e4, line.symbol, "buy")
+        _put(families, "mmd_quote_distance_bps", (quote.ask - line.mid) / line.mid * 1e4, line.symbol, "sell")
     _put(families, "mmd_quote_fair_price", quote.fair, line.symbol)
     _put(families, "mmd_quote_confidence_ratio", quote.confidence, line.symbol)
     _put(families, "mmd_quote_size_share_ratio", quote.size_share, line.symbol)
@@ -362,7 +288,7 @@ def _latencies(families: Families, sources: ProcessSources) -> None:
 
 
 def _adapter(families: Families, counters: AdapterCounters) -> None:
-    for metric, field in zip(_adapter_metrics(), fields(counters), strict=True):
+    for metric, field in zip(adapter_metrics(), fields(counters), strict=True):
         _put(families, metric.name, getattr(counters, field.name))
 
 
@@ -386,6 +312,7 @@ def _process(families: Families, sources: ProcessSources) -> None:
         ("mmd_page_clients", sources.page.clients),
         ("mmd_page_clients_dropped_total", sources.page.dropped),
         ("mmd_resident_memory_bytes", resident_bytes()),
+        ("mmd_open_file_descriptors", open_descriptors()),
         ("mmd_cpu_seconds_total", cpu_seconds()),
         ("mmd_start_timestamp_seconds", sources.started_ns / SECOND_NS),
     ):

@@ -84,6 +84,15 @@ class OrderRateBudget:
                 pressure = max(pressure, (venue.used + venue.since) / venue.allowed)
         return pressure
 
+    def used_share(self, now_ns: int) -> float:
+        """As `pressure`, but nothing slides: a report may come before an event of an earlier time."""
+        recent = self._restored + sum(1 for sent_ns in self._recent if sent_ns > now_ns - _SHORT_WINDOW_NS)
+        shares = [recent / self._short_limit, self._day_count / self._day_limit]
+        for interval_ns, venue in self._venue.items():
+            if now_ns // interval_ns <= venue.period:
+                shares.append((venue.used + venue.since) / venue.allowed)
+        return max(shares)
+
     def record(self, now_ns: int, count: int = 1) -> None:
         """`count` orders are about to be written (a replacement is one, an amend and a cancel are none)."""
         self._slide(now_ns)

@@ -60,6 +60,8 @@ class AccountEvents:
         self._outbox = outbox
         self.rejections: dict[str, int] = {}
         """Orders refused by the venue, by its error code."""
+        self.accepted = 0
+        """Orders that the venue acknowledged."""
 
     def on_order_event(self, event: Any) -> None:
         """The tracker is told; the symbol is looked at again."""
@@ -73,6 +75,7 @@ class AccountEvents:
     def on_accepted(self, event: OrderAccepted) -> None:
         """An order rests."""
         self._safeguards.errors.succeeded()
+        self.accepted += 1
         self.on_order_event(event)
 
     def on_rejected(self, event: OrderRejected) -> None:

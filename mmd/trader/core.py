@@ -292,6 +292,7 @@ class Trader:
             self._check_feed(desk, now)
         for watched in self.watched.values():
             self._ask_for_snapshot(watched.book, now)
+        self.orders.presence.on_timer(now)
         self.mark_and_check()
         for reason in self.safeguards.breaches(now):
             self.halt(reason, "core")
@@ -304,8 +305,7 @@ class Trader:
                 self._outbox.put(request)
         for desk in self.desks.values():
             blocked = self._blocked(desk, now)
-            withdrawn = blocked and not self.flattening.active
-            desk.blocked_since_ns = (desk.blocked_since_ns or now) if withdrawn else 0
+            desk.blocked_since_ns = (desk.blocked_since_ns or now) if blocked and not self.flattening.active else 0
             if blocked or desk.dirty or desk.quote is None:
                 self.refresh(desk, now)
             desk.on_timer(now)

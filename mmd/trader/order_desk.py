@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmd.execution.order_index import OneSide
+from mmd.execution.presence import PresenceMeter
 from mmd.execution.quote_diff import (
     MISSING,
     TOO_PASSIVE,
@@ -45,10 +46,13 @@ class OrderDesk:
         self._outbox = outbox
         self._share = FairShare(config.risk.max_orders_per_10s, safeguards.symbols)
         self._view = RiskView()
+        self.presence = PresenceMeter(safeguards.symbols, tracker.side)
         self._buys = self._sells = OneSide()
         self.channel_up = False
         self.leaving = False
         self.orders_sent = 0
+        self.commands: dict[str, int] = {}
+        """Everything about orders that was decided upon, by the name of the command."""
         self.checkpoint_due = False
         """Set when an order count must be on disk before the order leaves; the trader looks before it hands out commands."""
 
@@ -97,6 +101,8 @@ class OrderDesk:
         """Tell the tracker, then the venue."""
         self._tracker.on_sent(command)
         self._outbox.put(command)
+        kind = type(command).__name__
+        self.commands[kind] = self.commands.get(kind, 0) + 1
 
     def unsend(self, command: Rising) -> None:
         """A halt came before this was handed out: it never leaves, and the old order of a replacement is cancelled all the same."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 QUOTE_NETWORK = "quote"
 LADDER_LEVELS = 10
+ADVERSE_HORIZON = "1s"
+"""Until when the market's way counts as adverse selection; later it is the inventory's."""
 
 
 def build_report(trader: Trader, now_ns: int) -> TraderReport:
@@ -67,7 +69,11 @@ def build_report(trader: Trader, now_ns: int) -> TraderReport:
         gate_refusals=refusals.get(QUOTE_NETWORK, {}),
         network_refusals=refusals,
         reconciliations=dict(trader.accounts.counts),
-        limits_used=safeguards.limits_used(trader.tracker),
+        limits_used=safeguards.limits_used(trader.tracker, now_ns),
+        limits=safeguards.limits(),
+        exposure=safeguards.exposure_atoms(trader.tracker) / ATOMS_PER_UNIT,
+        order_commands=dict(trader.orders.commands),
+        orders_accepted=trader.account_events.accepted,
         watched=tuple(watched_report(watched, now_ns) for watched in trader.watched.values()),
         signals=trader.signals.lines(now_ns),
         flatten=trader.flattening.report(now_ns),
@@ -83,9 +89,12 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
     realised, fees = ledger.realised_atoms / ATOMS_PER_UNIT, ledger.fees_quote_atoms / ATOMS_PER_UNIT
     funding, mark = ledger.funding_atoms / ATOMS_PER_UNIT, desk.mark_price
     position = ledger.position_atoms / ATOMS_PER_UNIT
-    markouts = trader.markouts.mean_bps(instrument.symbol)
+    pnl, symbol = realised + unrealised - fees + funding, instrument.symbol
+    captured, drift = trader.markouts.captured_and_drift(symbol, ADVERSE_HORIZON)
+    unit = instrument.notional_atoms / ATOMS_PER_UNIT
+    parts = {"spread": captured * unit, "adverse_selection": drift * unit, "fees": -fees, "funding": funding}
     return SymbolReport(
-        symbol=instrument.symbol,
+        symbol=symbol,
         book_valid=book.valid,
         invalid_reason=book.invalid_reason,
         bid=book.bid_ticks * tick,
@@ -101,7 +110,10 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         mark=None if mark is None else mark.mark_ticks * tick,
         funding_rate=None if mark is None else mark.funding_rate,
         next_funding_ns=0 if mark is None else mark.next_funding_ns,
-        pnl=realised + unrealised - fees + funding,
+        pnl=pnl,
+        pnl_parts={**parts, "inventory": pnl - sum(parts.values())},
+        against=trader.markouts.against(symbol),
+        presence_seconds=trader.orders.presence.seconds(symbol),
         fills=desk.fills,
         steps=desk.steps,
         ticks=desk.ticks,
@@ -110,7 +122,7 @@ def symbol_report(trader: Trader, desk: SymbolDesk, now_ns: int) -> SymbolReport
         resyncs=book.resyncs,
         data_age_ns=now_ns - book.receive_ns if book.receive_ns else 0,
         feed_lag_ns=desk.feed_lag.lag_ns or 0,
-        markouts_bps=markouts,
+        markouts_bps=trader.markouts.mean_bps(symbol),
         features=dict(zip(desk.perception.stream.features.NAMES, desk.perception.stream.features.values, strict=True)),
         predictions=predictions(desk),
         drift=desk.perception.drift_psi(),

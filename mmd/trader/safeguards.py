@@ -154,13 +154,24 @@ class Safeguards:
         self.loss.restore(checkpoint["loss"])
         self.order_rate.restore(checkpoint["order_rate"])
 
-    def limits_used(self, tracker: OrderTracker) -> dict[str, float]:
-        """Fraction of each money limit in use."""
+    def limits(self) -> dict[str, float]:
+        """The money limits, quote units."""
+        atoms = {
+            "daily_loss": self._max_daily_loss_atoms,
+            "drawdown": self._max_drawdown_atoms,
+            "gross_exposure": self._max_gross_atoms,
+            "position": self._max_position_atoms,
+        }
+        return {name: limit / ATOMS_PER_UNIT for name, limit in atoms.items()}
+
+    def limits_used(self, tracker: OrderTracker, now_ns: int) -> dict[str, float]:
+        """Fraction of each limit in use."""
         used = {
             "daily_loss": self.loss.loss_used_atoms / self._max_daily_loss_atoms,
             "drawdown": self.loss.drawdown_atoms / self._max_drawdown_atoms,
             "gross_exposure": self.exposure_atoms(tracker) / self._max_gross_atoms,
             "open_orders": tracker.open_count / self._max_open_orders,
+            "order_budget": self.order_rate.used_share(now_ns),
         }
         for symbol, desk in self._desks.items():
             notional = abs(desk.ledger.position_atoms) * desk.book.bid_ticks * desk.instrument.notional_atoms

@@ -105,6 +105,12 @@ class SymbolReport(msgspec.Struct, frozen=True):
     """Received for holding the position (below zero: paid); part of `pnl`, not of `realised`."""
     mark: float | None = None
     """The venue's mark price of a perpetual."""
+    against: dict[str, float] = {}
+    """By horizon, the share of our fills that the mid had gone against."""
+    pnl_parts: dict[str, float] = {}
+    """What the PnL is made of; `inventory` is what the other parts leave of it."""
+    presence_seconds: dict[str, float] = {}
+    """How long orders of ours have stood on `both` sides, `buy` or `sell` alone, or `none`."""
     funding_rate: float | None = None
     """What longs pay shorts at `next_funding_ns`, as a fraction of the position at the mark."""
     next_funding_ns: int = 0
@@ -199,3 +205,10 @@ class TraderReport(msgspec.Struct, frozen=True):
     network_refusals: dict[str, dict[str, int]] = {}
     """By network and reason; `gate_refusals` are those of the quote network."""
     flatten: FlattenReport | None = None
+    order_commands: dict[str, int] = {}
+    """What was decided about orders, by the name of the command."""
+    orders_accepted: int = 0
+    exposure: float = 0.0
+    """Worst case of all symbols together, quote units."""
+    limits: dict[str, float] = {}
+    """The money limits, quote units."""

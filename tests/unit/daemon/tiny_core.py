@@ -82,6 +82,9 @@ def a_report(now_ns: int, core: TinyCore) -> TraderReport:
         data_age_ns=1_500_000,
         feed_lag_ns=2_000_000,
         markouts_bps={"1s": -0.75},
+        against={"1s": 0.6},
+        pnl_parts={"spread": 2.0, "adverse_selection": -1.0, "fees": -0.25, "funding": 0.0, "inventory": 0.0},
+        presence_seconds={"none": 1.0, "buy": 2.0, "sell": 3.0, "both": 94.0},
         features={"imbalance": 0.5},
         predictions={"price": 0.1},
     )
@@ -110,6 +113,10 @@ def a_report(now_ns: int, core: TinyCore) -> TraderReport:
         gate_refusals={"stale": 1},
         reconciliations={"made": 9},
         limits_used=core.limits_used,
+        limits={"daily_loss": 10.0},
+        exposure=50.0,
+        order_commands={"PlaceOrder": 30, "ReplaceOrder": 10, "CancelOrder": 5},
+        orders_accepted=38,
     )
 
 

@@ -81,3 +81,19 @@ def test_memory_is_bounded_and_the_overflow_counted() -> None:
 def test_horizons_that_make_no_sense_are_refused(horizons: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="above zero and growing"):
         MarkoutMeter(horizons)
+
+
+def test_spread_captured_and_adverse_selection_as_money() -> None:
+    meter = MarkoutMeter((1.0,))
+    bought = Fill(0, SYMBOL, 1, "mmd-e1-1", 1, Side.BUY, 9_998, 3, 0, "USDT", True, 0)
+    sold = Fill(0, SYMBOL, 2, "mmd-e1-2", 2, Side.SELL, 10_001, 2, 0, "USDT", True, 0)
+    meter.on_fill(bought, 20_000)
+    meter.on_fill(sold, 20_000)
+    assert meter.captured_and_drift(SYMBOL, "1s") == (3 * 2 + 2 * 1, 0.0)
+    meter.on_mid(1 * SECOND, SYMBOL, 19_994)
+    assert meter.captured_and_drift(SYMBOL, "1s") == (8.0, -3 * 3 + 2 * 3)
+    assert meter.against(SYMBOL) == {"0s": 0.0, "1s": 0.5}
+    assert meter.against("XRPUSDT") == {}
+    assert meter.captured_and_drift("XRPUSDT", "1s") == (0.0, 0.0)
+    with pytest.raises(ValueError):
+        meter.captured_and_drift(SYMBOL, "2s")
