@@ -26,6 +26,8 @@ LEAST_JUDGED = 50
 MOST_WAITING = 4_096
 SPACING_NS = 250_000_000
 """Between two samples of P(up) and risk."""
+TOLD_NS = 1_000_000_000
+"""Reports ask several times a second, on the event loop; what they are told is worked out anew once in so long."""
 QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -106,6 +108,9 @@ class HeadCalibration:
         self._covered: deque[bool] = deque(maxlen=WINDOW)
         self._risk: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._said: dict[str, deque[float]] = {}
+        self._told_until_ns = 0
+        self._measures: dict[str, float] | None = None
+        self._quantiles: dict[str, tuple[float, ...]] | None = None
 
     def on_trade(self, traded: Traded) -> None:
         """Somebody traded at the touch; the newest prediction was of the row before it."""
@@ -113,6 +118,9 @@ class HeadCalibration:
 
     def on_time(self, now_ns: int, mid_ticks: float) -> None:
         """The mid of now, some ten times a second: predictions whose horizon has passed are judged by it."""
+        if now_ns >= self._told_until_ns:
+            self._told_until_ns = now_ns + TOLD_NS
+            self._measures = self._quantiles = None
         traded, sampled, moving = self._traded, self._sampled, self._moving
         while traded and now_ns - traded[0].time_ns >= self._horizon_ns:
             self._judge_trade(traded.popleft(), mid_ticks)
@@ -152,6 +160,11 @@ class HeadCalibration:
 
     def measures(self) -> dict[str, float]:
         """By `head.measure`; a head of which too little was judged is left out."""
+        if self._measures is None:
+            self._measures = self._worked_out()
+        return self._measures
+
+    def _worked_out(self) -> dict[str, float]:
         found: dict[str, float] = {}
         for head, judged in (("p_up", self._up), ("p_adverse", self._adverse)):
             if len(judged) >= LEAST_JUDGED:
@@ -170,11 +183,13 @@ class HeadCalibration:
 
     def quantiles(self) -> dict[str, tuple[float, ...]]:
         """By head, `QUANTILES` of what it said of late; a head that said too little is left out."""
-        return {
-            name: tuple(np.quantile(np.array(kept), QUANTILES).tolist())
-            for name, kept in self._said.items()
-            if len(kept) >= LEAST_JUDGED
-        }
+        if self._quantiles is None:
+            self._quantiles = {
+                name: tuple(np.quantile(np.array(kept), QUANTILES).tolist())
+                for name, kept in self._said.items()
+                if len(kept) >= LEAST_JUDGED
+            }
+        return self._quantiles
 
     def _judge_trade(self, traded: Traded, mid_ticks: float) -> None:
         against = traded.maker_sign * (traded.price_ticks - mid_ticks)

@@ -111,3 +111,16 @@ def test_rank_correlation_is_spearman_s() -> None:
     pairs = np.round(rng.normal(size=(200, 2)), 1)  # with ties
     assert rank_correlation(pairs) == pytest.approx(spearmanr(pairs[:, 0], pairs[:, 1]).statistic)
     assert rank_correlation(np.ones((5, 2))) == 0.0
+
+
+def test_what_is_told_is_worked_out_once_a_second() -> None:
+    watched = meter()
+    for number in range(200):
+        watched.sample(number * SECOND, 100.0, 1.0, {"p_up": number / 200})
+    watched.on_time(200 * SECOND, 100.0)
+    before = watched.quantiles()
+    watched.sample(200 * SECOND, 100.0, 1.0, {"p_up": 1.0})
+    watched.on_time(201 * SECOND - 1, 100.0)
+    assert watched.quantiles() is before
+    watched.on_time(201 * SECOND, 100.0)
+    assert watched.quantiles() != before
