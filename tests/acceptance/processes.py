@@ -72,6 +72,15 @@ class Process:
         self.child.send_signal(signal.SIGTERM)
         return self.child.wait(seconds)
 
+    def wait_until_up(self, what: str, check: Callable[[], Any]) -> None:
+        """Until `check` is true; an `AssertionError` at once where the process has ended instead."""
+
+        def up() -> Any:
+            assert self.child.poll() is None, f"it ended with {self.child.returncode} before {what} was there:\n{self.tail()}"
+            return check()
+
+        wait_until(what, up, START_SECONDS)
+
     def tail(self) -> str:
         """The end of what it wrote."""
         return self.output.read_text(errors="replace")[-4000:]
@@ -93,20 +102,20 @@ class World:
         if keep_state:
             arguments += ["--state", str(self.venue_state)]
         process = self._start(arguments, clean_environment(), "mock")
-        wait_until("the mock exchange", lambda: self.venue("ping") == {} and True, START_SECONDS)
+        process.wait_until_up("the mock exchange", lambda: self.venue("ping") == {})
         return process
 
     def start_daemon(self, command: list[str] | None = None, **settings: str) -> Process:
         """`mmd run` on that mock; `command` in the place of `mmd`."""
         process = self._start(["run"], self._environment(settings), "daemon", command)
-        wait_until("the control port", lambda: self.control("GET", "/state"), START_SECONDS)
+        process.wait_until_up("the control port", lambda: self.control("GET", "/state"))
         return process
 
     def start_guard(self, *, wait: bool = True, **settings: str) -> Process:
         """`mmd guard` beside that daemon, on watch."""
         process = self._start(["guard"], self._environment(settings), "guard")
         if wait:
-            wait_until("the guard's port", self.guard_state, START_SECONDS)
+            process.wait_until_up("the guard's port", self.guard_state)
         return process
 
     def guard_state(self) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class Link(WSListener):
         self.ended: asyncio.Future[str] = loop.create_future()
         self.leaving: asyncio.Future[str] = loop.create_future()
         self.messages = 0
+        self.held = False
+        """Whether nothing more is read until what was read is dealt with: then silence is our own."""
 
     @property
     def writable(self) -> bool:
@@ -123,11 +125,13 @@ class Link(WSListener):
 
     def hold(self) -> None:
         """Read nothing more until `go_on`."""
+        self.held = True
         if self.transport is not None:
             self.transport.underlying_transport.pause_reading()
 
     def go_on(self) -> None:
         """Read again."""
+        self.held = False
         if self.transport is not None:
             self.transport.underlying_transport.resume_reading()
 
@@ -292,7 +296,7 @@ class Channel:
                 if successor is not None:
                     link, began, seen, quiet_checks = successor, loop.time(), -1, 0
             elif idle is not None:
-                quiet_checks = quiet_checks + 1 if link.messages == seen else 0
+                quiet_checks = quiet_checks + 1 if link.messages == seen and not link.held else 0
                 seen = link.messages
                 if quiet_checks >= _IDLE_CHECKS:
                     link.fail(f"no message for {idle:g} s")

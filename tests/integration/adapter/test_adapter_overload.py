@@ -84,3 +84,21 @@ async def test_what_waits_of_a_line_that_is_lost_is_dropped_and_the_next_one_is_
     since = room.recorder.mark()
     room.market_wire.inject(flood(10_001))
     await room.recorder.wait_for(MarketTrade, lambda trade: trade.trade_id == 10_000 + FLOOD, since=since)
+
+
+async def test_a_line_that_waits_for_us_is_not_taken_for_a_silent_one(room: Room) -> None:
+    idle_seconds = 0.4
+
+    def play(event: Event) -> None:
+        if isinstance(event, MarketTrade):
+            time.sleep(3 * idle_seconds / FLOOD)
+        elif isinstance(event, FeedStatus) and event.state is FeedState.CONNECTED:
+            # At once: a line on which nothing comes is rightly given up.
+            asyncio.get_running_loop().call_soon(room.market_wire.inject, flood(1))
+
+    room.recorder.reactions.append(play)
+    await room.open(clock_ns=SlowClock(), market_data_idle_seconds=idle_seconds, wait=False)
+    last = await room.recorder.wait_for(MarketTrade, lambda trade: trade.trade_id == FLOOD)
+    events = room.recorder.events
+    within = events[events.index(room.recorder.of(MarketTrade)[0]) : events.index(last)]
+    assert not [event for event in within if isinstance(event, FeedStatus)]
