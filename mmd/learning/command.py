@@ -48,6 +48,12 @@ OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder of the bund
 EpochsOption = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training part at most.")]
 MinutesOption = Annotated[float, typer.Option("--minutes", min=0.0, help="No epoch begins after so many minutes (0: no limit).")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of first weights, batches and inventory paths.")]
+SeedsOption = Annotated[
+    int,
+    typer.Option(
+        "--seeds", min=1, help="Train the quote network from so many seeds on; validation chooses, the card tells of all."
+    ),
+]
 ArchitectureOption = Annotated[
     str,
     typer.Option(
@@ -87,6 +93,7 @@ def train(
     epochs: EpochsOption = 25,
     minutes: MinutesOption = 0.0,
     seed: SeedOption = 1,
+    seeds: SeedsOption = 1,
     architecture: ArchitectureOption = "article",
     teacher_share: TeacherOption = 0.0,
     weight_decay: DecayOption = 0.02,
@@ -107,6 +114,7 @@ def train(
     Examples:
       mmd train quote --data sim:1-6,0.5 --data ../shared/data/binance_raw --out models/quote-v4
       mmd train quote --data ../shared/data --out models/quote-v4 --architecture compact --teacher-share 0.7
+      mmd train all --data ../shared/data --data sim:1-2,0.2 --out models/quote-v4 --architecture row --seeds 3
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
       mmd train quote --data sim:1-6,0.5 --out models/quote-v4 --resume
       mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v4
@@ -142,7 +150,7 @@ def train(
     )
     dataset = _dataset_or_exit(data, labels, most_rows)
     if network in ("quote", "all"):
-        typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes)))
+        typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes, seeds)))
     work = _work_dir(work_dir, out)
     if network in ("companion", "all"):
         _beside("companion", lambda: run_companion(dataset, out, work, seed=seed, resume=resume), companion_summary)
@@ -193,33 +201,43 @@ def _run(
     work_dir: Path | None,
     resume: bool,
     minutes: float,
+    seeds: int,
 ) -> Bundle:
     from mmd.inference.errors import BundleError
     from mmd.learning.building import build_bundle
     from mmd.learning.checkpoint import CheckpointError
     from mmd.learning.errors import SourceError
     from mmd.learning.progress import Bar
-    from mmd.learning.training import CURVE_FILE, train
+    from mmd.learning.seeds import SEEDS_FILE, train_seeds
+    from mmd.learning.training import CURVE_FILE
 
     work = _work_dir(work_dir, out)
     try:
         typer.echo(f"{dataset.rows('train')} rows to train on, checkpoint in {work}", err=True)
-        deadline = time.monotonic() + 60.0 * minutes if minutes else float("inf")
+        share, begun = 60.0 * minutes / seeds if minutes else float("inf"), time.monotonic()
         with Bar(settings.epochs) as bar:
-            weights, _ = train(
-                dataset, settings, work, sizes=sizes, resume=resume, observer=bar, out_of_time=lambda: time.monotonic() >= deadline
+            trained = train_seeds(
+                dataset,
+                settings,
+                work,
+                range(settings.seed, settings.seed + seeds),
+                sizes=sizes,
+                resume=resume,
+                observer=bar,
+                out_of_time=lambda number: time.monotonic() >= begun + share * (number + 1),
             )
+        typer.echo(trained.summary())
         typer.echo("converting, and measuring on the test part", err=True)
         created = datetime.datetime.now(datetime.UTC)
         return build_bundle(
             out,
-            weights,
+            trained.weights,
             dataset,
             name=out.name,
             version=created.strftime("%Y%m%d.%H%M%S"),
             created_utc=created.isoformat(timespec="seconds"),
             walk=settings.walk,
-            extra_files={CURVE_FILE: (work / CURVE_FILE).read_bytes()},
+            extra_files={CURVE_FILE: trained.curve, SEEDS_FILE: trained.document()},
         )
     except ImportError as error:
         _fail(f"{error}: training needs the extra `train`, install it with: pip install 'mmd[train]'", EXIT_ERROR)

@@ -2,9 +2,11 @@
 
 - E: non-negative ridge weights of microprice, price head and order flow (as 2 P(up) - 1) together. A head that does not beat its
   best baseline takes no part.
-- P(adverse): slope of the multiplier of a side's half-spread, and the threshold beyond which pulling withholds it: those with which
-  standing quotes earn the most, each series by its gain a row; none where that is no more than without. The spread multiplier is
-  fitted anew for each slope, so that a slope moves width to the side that needs it and makes no quote wider on the whole.
+- P(adverse): slope of the multiplier of a side's half-spread, and then the threshold beyond which pulling withholds it: those with
+  which standing quotes earn the most, each series by its gain a row. Recorded markets decide, where there are any: simulated ones
+  are there for volume. Chosen on the first half of each part they must have earned more than without on the second, and the other
+  way round, both gains together: else there is no slope, or no threshold. The spread multiplier is fitted anew for each slope, so
+  that a slope moves width to the side that needs it and makes no quote wider on the whole.
 - risk: sizes are scaled where the score ranks moves better than its baseline does.
 """
 
@@ -24,12 +26,12 @@ from mmd.inference.errors import BundleError
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
 from mmd.learning.dataset import VALIDATION, Dataset, Part
-from mmd.learning.evaluation import Served, counted_rows, expected_move, ic, joined, serve
+from mmd.learning.evaluation import ROW_BY_ROW, Served, counted_rows, expected_move, ic, joined, serve
 from mmd.learning.fitting import MULTIPLIER_BOUNDS, NEVER_PULL, RIDGE, SHIFT_QUANTILE, non_negative
 from mmd.learning.labels import LabelSettings, spread_in_sigma
 from mmd.learning.serving import serve_companion
 from mmd.learning.sessions import Floats
-from mmd.learning.standing_quotes import Sides, quote_outcome
+from mmd.learning.standing_quotes import Sides, Stands, quote_outcome
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 from mmd.quoting.prediction import LEAST_MULTIPLIER, MOST_MULTIPLIER
 
@@ -50,6 +52,10 @@ class Heard:
     adverse: Sides
     """P(adverse) of our bid and ask."""
     risk: Floats
+
+
+Groups = Mapping[str, Sequence[Heard]]
+"""By series."""
 
 
 def fit_companion_use(folder: Path, dataset: Dataset, runtime: Runtime | None = None) -> Bundle:
@@ -105,7 +111,7 @@ def hear(bundle: Bundle, part: Part, runtime: Runtime) -> Heard:
     return Heard(served, flow[counted], Sides(said.p_adverse_bid[counted], said.p_adverse_ask[counted]), said.risk[counted])
 
 
-def fair_weights(groups: Mapping[str, Sequence[Heard]], *, order_flow_is_useful: bool) -> dict[str, float]:
+def fair_weights(groups: Groups, *, order_flow_is_useful: bool) -> dict[str, float]:
     """Every series weighs the same. The price head takes part only if its mean IC is above that of the microprice."""
     columns = {series: np.concatenate([_candidates(each) for each in parts]) for series, parts in groups.items()}
     moves = {series: joined([each.served for each in parts], "move") for series, parts in groups.items()}
@@ -135,9 +141,7 @@ class Terms:
     pull_threshold: float
 
 
-def fit_use(
-    groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], useful: Mapping[str, bool], terms: Terms
-) -> tuple[CompanionUse, float]:
+def fit_use(groups: Groups, weights: Mapping[str, float], useful: Mapping[str, bool], terms: Terms) -> tuple[CompanionUse, float]:
     """And the spread multiplier that goes with it."""
     every = [each for parts in groups.values() for each in parts]
     asked = np.concatenate([side[each.served.stands.row] for each in every for side in (each.adverse.bid, each.adverse.ask)])
@@ -147,36 +151,80 @@ def fit_use(
         risk_median=round(float(np.median(np.concatenate([each.risk for each in every]))), 4),
         risk_sizes=useful.get("risk", False),
     )
-    plain_spread = spread_multiplier(groups, neutral, terms.settings)
     if not useful.get("p_adverse", False):
-        return neutral, plain_spread
-
-    def earned(use: CompanionUse, factor: float, *, pull: bool) -> float:
-        pulls_at = terms.pull_threshold if pull else NEVER_PULL
-        return gain(groups, weights, use, replace(terms, spread_multiplier=factor, pull_threshold=pulls_at))
-
-    found, factor, best = neutral, plain_spread, earned(neutral, plain_spread, pull=False)
-    gains = {"without": best}
-    for slope in SLOPES:
-        tried = msgspec.structs.replace(neutral, adverse_slope=slope)
-        tried_factor = spread_multiplier(groups, tried, terms.settings)
-        value = earned(tried, tried_factor, pull=False)
-        gains[f"slope {slope:g}"] = value
-        if value > best:
-            found, factor, best = tried, tried_factor, value
-    best = gains["pulling by E"] = earned(found, factor, pull=True)
-    sloped = found
-    for threshold in PULLS:
-        tried = msgspec.structs.replace(sloped, adverse_pull=threshold)
-        value = earned(tried, factor, pull=True)
-        gains[f"pulling at {threshold:g} too"] = value
-        if value > best:
-            found, best = tried, value
+        return neutral, spread_multiplier(groups, neutral, terms.settings)
+    gains: dict[str, float] = {}
+    bench = _Bench(weights, replace(terms, pull_threshold=NEVER_PULL))
+    slopes = {f"slope {slope:g}": msgspec.structs.replace(neutral, adverse_slope=slope) for slope in SLOPES}
+    sloped = bench.settle(groups, ("without", neutral), slopes, "slope on the other half", gains)
+    pulling = _Bench(weights, terms)
+    pulls = {f"pulling at {pull:g} too": msgspec.structs.replace(sloped, adverse_pull=pull) for pull in PULLS}
+    found = pulling.settle(groups, ("pulling by E", sloped), pulls, "pulling on the other half", gains)
     shown = {name: float(f"{value:.5g}") for name, value in gains.items()}
-    return msgspec.structs.replace(found, gains=shown), factor
+    return msgspec.structs.replace(found, gains=shown), bench.factor(groups, found)
 
 
-def spread_multiplier(groups: Mapping[str, Sequence[Heard]], use: CompanionUse, settings: LabelSettings) -> float:
+class _Bench:
+    """Where uses of P(adverse) are tried, with the other terms of the quotes as they are."""
+
+    def __init__(self, weights: Mapping[str, float], terms: Terms) -> None:
+        self._weights, self._terms = weights, terms
+
+    def factor(self, groups: Groups, use: CompanionUse) -> float:
+        """Spread multiplier that goes with it."""
+        return spread_multiplier(groups, use, self._terms.settings)
+
+    def earned(self, groups: Groups, use: CompanionUse, factor: float) -> float:
+        return gain(groups, self._weights, use, replace(self._terms, spread_multiplier=factor))
+
+    def settle(
+        self,
+        groups: Groups,
+        plain: tuple[str, CompanionUse],
+        tried: Mapping[str, CompanionUse],
+        confirmed: str,
+        gains: dict[str, float],
+    ) -> CompanionUse:
+        """The best of those tried, or `plain` where nothing is gained by it, or not where it was not chosen. Tells `gains` all."""
+        values = self._gains(groups, dict([plain]) | dict(tried))
+        gains |= values
+        best = max(values, key=lambda name: values[name])
+        gains[confirmed] = self._gain_on_other_half(groups, plain[1], tried)
+        return tried[best] if best in tried and gains[confirmed] > 0 else plain[1]
+
+    def _gains(self, groups: Groups, uses: Mapping[str, CompanionUse]) -> dict[str, float]:
+        return {name: self.earned(groups, use, self.factor(groups, use)) for name, use in uses.items()}
+
+    def _gain_on_other_half(self, groups: Groups, plain: CompanionUse, tried: Mapping[str, CompanionUse]) -> float:
+        """What the best of each half earns on the other one beyond `plain`, together."""
+        halves = [{series: [half_of(each, half) for each in parts] for series, parts in groups.items()} for half in (0, 1)]
+        total = 0.0
+        for fits, judges in (halves, halves[::-1]):
+            values = self._gains(fits, tried)
+            best = tried[max(values, key=lambda name: values[name])]
+            total += self.earned(judges, best, self.factor(fits, best)) - self.earned(judges, plain, self.factor(fits, plain))
+        return total
+
+
+def half_of(each: Heard, half: int) -> Heard:
+    """The first (0) or second (1) half of what was heard of a part, in time."""
+    served, count = each.served, len(each.served.move)
+    begin, end = (0, count // 2) if half == 0 else (count // 2, count)
+    rows = slice(begin, end)
+    made = (served.stands.row >= begin) & (served.stands.row < end)
+    stood = Stands(
+        served.stands.row[made] - begin, served.stands.reach_up[made], served.stands.reach_down[made], served.stands.tick[made]
+    )
+    cut = {name: getattr(served, name)[rows] for name in ROW_BY_ROW}
+    return Heard(
+        replace(served, **cut, stands=stood),
+        each.order_flow[rows],
+        Sides(each.adverse.bid[rows], each.adverse.ask[rows]),
+        each.risk[rows],
+    )
+
+
+def spread_multiplier(groups: Groups, use: CompanionUse, settings: LabelSettings) -> float:
     """Factor that makes spread head and P(adverse) together cover the stated quantile of trades; the mean over series, bounded."""
     factors = []
     for parts in groups.values():
@@ -195,7 +243,7 @@ def spread_multiplier(groups: Mapping[str, Sequence[Heard]], use: CompanionUse, 
     return round(float(np.clip(np.exp(np.mean(factors)), *MULTIPLIER_BOUNDS)), 4) if factors else 1.0
 
 
-def gain(groups: Mapping[str, Sequence[Heard]], weights: Mapping[str, float], use: CompanionUse, terms: Terms) -> float:
+def gain(groups: Groups, weights: Mapping[str, float], use: CompanionUse, terms: Terms) -> float:
     """Sum over the series of what a counted row's standing quotes earn, sigma over H."""
     total, settings = 0.0, terms.settings
     for parts in groups.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from mmd.learning.cross_asset_rows import AssetHistory, cross_rows, references_o
 from mmd.learning.cross_asset_training import CrossPart
 from mmd.learning.dataset import Part
 from mmd.learning.labels import LabelSettings, make_labels
-from mmd.learning.serving import bps_per_sigma
+from mmd.learning.serving import CrossAssetWord, ServedSession, bps_per_sigma
 from mmd.learning.sessions import Floats, Rows, Session
 
 MOST_ROWS = 100_000
@@ -65,9 +66,28 @@ def rows_of(histories: Sequence[AssetHistory], session: Session, start: int, sto
     return cross_rows(history, session, references, start, stop)
 
 
-def cross_move_bps(predictor: CrossAssetPredictor, histories: Sequence[AssetHistory], session: Session) -> Floats:
-    """What it says at each row of a session, basis points of the mid; NaN where it is warmed or no reference is fresh."""
+def cross_move(predictor: CrossAssetPredictor, histories: Sequence[AssetHistory], session: Session) -> Floats | None:
+    """What it says at each row of a session, sigma over H; NaN where it is warmed or no reference is fresh, None without any."""
     rows = rows_of(histories, session, 0, session.rows)
     if rows is None:
-        return np.full(session.rows, np.nan)
-    return np.where(with_reference(rows), serve_cross(predictor, rows), np.nan) * bps_per_sigma(session)
+        return None
+    return np.where(with_reference(rows), serve_cross(predictor, rows), np.nan)
+
+
+def cross_move_bps(predictor: CrossAssetPredictor, histories: Sequence[AssetHistory], session: Session) -> Floats:
+    """The same in basis points of the mid; NaN throughout where there are no references."""
+    said = cross_move(predictor, histories, session)
+    return np.full(session.rows, np.nan) if said is None else said * bps_per_sigma(session)
+
+
+def with_cross_asset(served: ServedSession, bundle: Bundle, histories: Sequence[AssetHistory]) -> ServedSession:
+    """A served session with what the cross-asset network says of it, where that has a weight in E."""
+    card = bundle.card.cross_asset
+    if card is None or not card.weight:
+        return served
+    said = cross_move(CrossAssetPredictor(card, bundle.cross_asset_files), histories, served.session)
+    if said is None:
+        return served
+    # As the quoter does where it has no bound of its own.
+    bound = card.max_shift or bundle.card.max_shift
+    return replace(served, cross_asset=CrossAssetWord(said, card.base_scale, card.weight, bound))

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import Array
 from mmd.learning.batches import Walk, WalkSizes, series_weights
-from mmd.learning.checkpoint import arrays_of, assign, load_checkpoint, save_checkpoint
 from mmd.learning.cross_asset_network import MIRRORED_NAMES, CrossNetwork, CrossSizes, CrossWeights
 from mmd.learning.cross_asset_rows import FRESHNESS, SLOTS, AssetHistory, cross_rows, references_of, with_reference
 from mmd.learning.dataset import TRAIN, VALIDATION, Dataset, Part
+from mmd.learning.epochs import WEIGHTS, Epochs
 from mmd.learning.labels import Labels
 from mmd.learning.reproducible import begin
 from mmd.learning.sessions import Rows, Session
@@ -56,12 +56,6 @@ class CrossEpoch(msgspec.Struct, frozen=True):
     validation_of_zero: float
     """Of predicting no move."""
     best: bool
-
-
-class _Progress(msgspec.Struct):
-    epochs_since_best: int = 0
-    best_loss: float = float("inf")
-    records: list[CrossEpoch] = []
 
 
 @dataclass(frozen=True)
@@ -152,10 +146,10 @@ def train_cross_asset(
         )
     trainer = _Trainer(dataset, train, validation, settings, sizes or CrossSizes(), work_dir)
     if resume:
-        trainer.restore()
-    while trainer.goes_on():
+        trainer.epochs.restore()
+    while trainer.epochs.goes_on():
         on_epoch(trainer.epoch(on_chunk))
-    return trainer.best_weights(), trainer.progress.records
+    return trainer.best_weights(), trainer.epochs.records
 
 
 class _Trainer:
@@ -171,24 +165,26 @@ class _Trainer:
         import keras
 
         begin(settings.seed)
-        self._labels, self._settings, self._work_dir = dataset.label_settings, settings, work_dir
+        self._labels, self._settings = dataset.label_settings, settings
         self._train, self._validation = [each.walked() for each in train], [each.walked() for each in validation]
         self._weights = series_weights(self._train)
         self._network = CrossNetwork(sizes, *moments(train), settings.dropout)
         self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self._optimizer.build(self._network.variables)
         self._learn, self._look = _steps(self._network, self._optimizer)
-        self._best = arrays_of(self._network.variables)
-        self._fingerprint = f"cross-asset {dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}"
-        self.progress = _Progress()
-
-    def goes_on(self) -> bool:
-        progress = self.progress
-        return len(progress.records) < self._settings.epochs and progress.epochs_since_best < self._settings.patience
+        self.epochs = Epochs(
+            work_dir / CHECKPOINT_FILE,
+            work_dir / CURVE_FILE,
+            f"cross-asset {dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}",
+            {WEIGHTS: self._network.variables, "optimizer": self._optimizer.variables},
+            CrossEpoch,
+            most=settings.epochs,
+            patience=settings.patience,
+        )
 
     def epoch(self, on_chunk: Callable[[int, int, int], None]) -> CrossEpoch:
-        progress, settings = self.progress, self._settings
-        number = len(progress.records) + 1
+        epochs, settings = self.epochs, self._settings
+        number = epochs.number
         walk = self._walk(self._train, settings.seed * 10_000 + number, True)
         states: Any = self._network.zero_states(settings.walk.lanes)
         sums = np.zeros(3)
@@ -201,14 +197,8 @@ class _Trainer:
             sums += totals.numpy()
             on_chunk(number, done, len(walk))
         loss, zero = self._measure()
-        better = loss < progress.best_loss
-        record = CrossEpoch(number, float(sums[0] / max(sums[2], 1.0)), loss, zero, better)
-        progress.records.append(record)
-        progress.epochs_since_best += 1
-        if better:
-            progress.best_loss, progress.epochs_since_best = loss, 0
-            self._best = arrays_of(self._network.variables)
-        self._save()
+        record = CrossEpoch(number, float(sums[0] / max(sums[2], 1.0)), loss, zero, epochs.is_better(loss))
+        epochs.add(record, loss)
         return record
 
     def _walk(self, parts: Sequence[Part], seed: int, shuffle: bool) -> Walk:
@@ -224,27 +214,8 @@ class _Trainer:
         return float(sums[0] / max(sums[2], 1.0)), float(sums[1] / max(sums[2], 1.0))
 
     def best_weights(self) -> CrossWeights:
-        assign(self._network.variables, self._best)
+        self.epochs.take_best()
         return self._network.weights()
-
-    def _save(self) -> None:
-        groups = {
-            "weights": arrays_of(self._network.variables),
-            "optimizer": arrays_of(self._optimizer.variables),
-            "best": self._best,
-        }
-        save_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, self.progress, groups)
-        curve = msgspec.json.format(msgspec.json.encode(self.progress.records), indent=1)
-        (self._work_dir / CURVE_FILE).write_bytes(curve + b"\n")
-
-    def restore(self) -> None:
-        found = load_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, _Progress)
-        if found is None:
-            return
-        self.progress, groups = found
-        assign(self._network.variables, groups["weights"])
-        assign(self._optimizer.variables, groups["optimizer"])
-        self._best = groups["best"]
 
 
 def _steps(network: CrossNetwork, optimizer: Any) -> tuple[Callable[..., Any], ...]:

@@ -58,6 +58,10 @@ class Served:
         return self.outputs[:, 0].astype(np.float64)
 
 
+ROW_BY_ROW = ("outputs", "move", "microprice", "imbalance", "half_spread", "trade_sign", "spread_place", "sampled")
+"""What of it has one entry a row."""
+
+
 def serve(session: TensorSession, part: Part, warm_steps: int) -> Served:
     """Walk a part from zero state at flat inventory. Leaves the session's tensors as the last step left them."""
     inputs, outputs = session.inputs, session.outputs

@@ -13,7 +13,7 @@ from mmd.inference.bundle import Bundle, content_digest
 from mmd.inference.companion import Companion
 from mmd.inference.predictor import QuotePredictor
 from mmd.learning.baselines import Fitted, Stretch, fit_baselines
-from mmd.learning.cross_asset_evidence import cross_evidence
+from mmd.learning.cross_asset_evidence import cross_evidence, with_cross_asset
 from mmd.learning.cross_asset_rows import AssetHistory
 from mmd.learning.data import Source, load_rows
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, SplitSettings, cut_series
@@ -133,6 +133,7 @@ def gather(
     judged = []
     for session, cuts in wanted:
         served = _with_order_flow(serve_session(predictor, session, heard.on_rows), companion)
+        served = with_cross_asset(served, bundle, histories)
         judged.append(Judged(served, Stretch(session, *cuts[TEST]), Stretch(session, *cuts[VALIDATION])))
     heard.on_stage("fitting baselines")
     stretches = [Stretch(session, cuts[TRAIN][0], max(cuts[TRAIN][1], cuts[VALIDATION][1])) for session, cuts in cut]

@@ -1,26 +1,18 @@
 """What each head says, row by row as it is served, as a parquet table: for any market, the past only.
 
-<<<<<<< HEAD
-One line a step: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's change over H, basis points of the mid),
-`spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`, `p_adverse`, `risk` (probabilities and
-score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of that of our bid and that of our ask at
-the touch. Asked for, there is `cross_asset_bps_H` besides: what the cross-asset network says of the mid's change, from this market
-and those received with it; null where none of those was fresh, or there is no such network. Steps with which features and state
-are warmed are left out, since nobody quotes on them.
-=======
 One line a moment, of the last step that bears its stamp: `ts_ns` (receive time, UTC ns), `symbol`, `price_change_bps_H` (the mid's
 change over H, basis points of the mid), `spread` (full spread, basis points), `position` (share of the limit, [-1, 1]), and `p_up`,
 `p_adverse`, `risk` (probabilities and score in [0, 1], null where the bundle has no such network); `p_adverse` is the larger one of
-that of our bid and that of our ask at the touch. Steps with which features and state are warmed are left out, since nobody
-quotes on them.
->>>>>>> 4dc1fc4 (Count moves by row of the book and by tenths of a second too; one line of predictions a moment)
+that of our bid and that of our ask at the touch. Asked for, there is `cross_asset_bps_H` besides: what the cross-asset network says
+of the mid's change, from this market and those received with it; null where none of those was fresh, or there is no such network.
+Steps with which features and state are warmed are left out, since nobody quotes on them.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +27,7 @@ from mmd.learning.cross_asset_rows import AssetHistory
 from mmd.learning.data import Rows as SourceRows
 from mmd.learning.data import Source, load_rows
 from mmd.learning.serving import CompanionAnswers, ServedSession, serve_companion, serve_session
+from mmd.learning.sessions import Floats
 
 COMPANION_COLUMNS = ("p_up", "p_adverse", "risk")
 
@@ -97,17 +90,23 @@ def prediction_tables(
     for _, rows in every:
         for session in rows.sessions:
             served = serve_session(predictor, session, on_rows)
-            table = prediction_table(bundle, rows.symbol, served, serve_companion(companion, session) if companion else None)
+            more = {}
             if cross_asset:
-                said = np.full(session.rows, np.nan) if crossing is None else cross_move_bps(*crossing, session)
-                # Of the rows that the table has: those on which the quote network was warm.
-                column = polars.Series(cross_column(horizon), said[np.isfinite(served.price_change)])
-                table = table.with_columns(column.fill_nan(None))
-            yield table
+                more[cross_column(horizon)] = (
+                    np.full(session.rows, np.nan) if crossing is None else cross_move_bps(*crossing, session)
+                )
+            said = serve_companion(companion, session) if companion else None
+            yield prediction_table(bundle, rows.symbol, served, said, more)
 
 
-def prediction_table(bundle: Bundle, symbol: str, served: ServedSession, said: CompanionAnswers | None = None) -> polars.DataFrame:
-    """The warm rows of a session; `said` by the companion networks, where there are any."""
+def prediction_table(
+    bundle: Bundle,
+    symbol: str,
+    served: ServedSession,
+    said: CompanionAnswers | None = None,
+    more: Mapping[str, Floats] | None = None,
+) -> polars.DataFrame:
+    """The warm rows of a session; `said` by the companion networks, where there are any, and `more` columns by name."""
     card = bundle.card
     table = polars.DataFrame(
         {
@@ -119,7 +118,8 @@ def prediction_table(bundle: Bundle, symbol: str, served: ServedSession, said: C
         },
         schema_overrides={"ts_ns": polars.Int64},
     )
-    return table.with_columns(_companion_columns(said)).filter(
+    beside = [polars.Series(name, column).fill_nan(None) for name, column in (more or {}).items()]
+    return table.with_columns(_companion_columns(said), *beside).filter(
         polars.col(price_column(card.horizon_seconds)).is_not_nan(),
         # Of one moment what is said when all of it is known: who asks as of a time gets the last line.
         polars.col("ts_ns") != polars.col("ts_ns").shift(-1, fill_value=-1),

@@ -32,6 +32,7 @@ ShadowOption = Annotated[
 ]
 EveryOption = Annotated[float, typer.Option("--every", min=0.0, help="Hours between two rounds (0: one round and leave).")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of the training.")]
+ArchitectureOption = Annotated[str, typer.Option("--architecture", help="Of the quote network, as `mmd train` takes it.")]
 
 
 class RoundFailed(RuntimeError):
@@ -47,12 +48,14 @@ def retrain(
     shadow_minutes: ShadowOption = 0.0,
     every: EveryOption = 0.0,
     seed: SeedOption = 1,
+    architecture: ArchitectureOption = "row",
 ) -> None:
     """Train a challenger on recorded sessions, judge it beside the champion, and propose. It never promotes and never swaps.
 
-    Each round writes OUT/TIME/ with the challenger's bundle, both evaluations, proposal.json and proposal.md, and overwrites
-    nothing. OUT/retrain-status.json says what the last round did. With --every a failed round is told and counted, and the
-    next one comes.
+    All networks are trained: quote, order flow, adverse selection, risk and, where the data holds several instruments of the same
+    time, cross-asset. Each round writes OUT/TIME/ with the challenger's bundle, both evaluations, proposal.json and proposal.md,
+    and overwrites nothing. OUT/retrain-status.json says what the last round did. With --every a failed round is told and counted,
+    and the next one comes.
 
     \b
     Examples:
@@ -64,7 +67,7 @@ def retrain(
     """
     from mmd.learning.retraining import STATUS_FILE, Status
 
-    wish = _Wish(tuple(data), champion, minutes, epochs, shadow_minutes, seed)
+    wish = _Wish(tuple(data), champion, minutes, epochs, shadow_minutes, seed, architecture)
     status = Status(0, 0, "", "", "", "")
     while True:
         begun = time.monotonic()
@@ -94,6 +97,7 @@ class _Wish(msgspec.Struct, frozen=True):
     epochs: int
     shadow_minutes: float
     seed: int
+    architecture: str
 
 
 def _round(folder: Path, started: datetime.datetime, wish: _Wish) -> Path:
@@ -108,8 +112,8 @@ def _round(folder: Path, started: datetime.datetime, wish: _Wish) -> Path:
     except OSError as error:
         raise RoundFailed(f"{folder} cannot be made ({error.strerror or error})") from error
     _mmd(
-        "train", "quote", *sources, "--out", str(challenger), "--minutes", str(wish.minutes), "--epochs", str(wish.epochs),
-        "--seed", str(wish.seed), "--work-dir", str(folder / "training"),
+        "train", "all", *sources, "--out", str(challenger), "--minutes", str(wish.minutes), "--epochs", str(wish.epochs),
+        "--seed", str(wish.seed), "--architecture", wish.architecture, "--work-dir", str(folder / "training"),
     )  # fmt: skip
     evaluations = {name: folder / f"evaluation-{name}.json" for name in ("champion", "challenger")}
     for name, bundle in (("champion", champion), ("challenger", challenger)):

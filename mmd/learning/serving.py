@@ -16,6 +16,18 @@ ROWS_PER_REPORT = 20_000
 
 
 @dataclass(frozen=True)
+class CrossAssetWord:
+    """What the cross-asset network says at each row, and how E takes it up; see `CrossAssetCard`."""
+
+    move: Floats
+    """sigma over H; NaN where it is warmed or no reference is fresh."""
+    base_scale: float
+    weight: float
+    max_shift: float
+    """sigma"""
+
+
+@dataclass(frozen=True)
 class ServedSession:
     """What each head said at each row; NaN for the rows with which the state was warmed, since nobody quotes on those."""
 
@@ -26,15 +38,24 @@ class ServedSession:
     position: Floats
     order_flow: Floats | None = None
     """2 P(up) - 1, 0 while its state was cold; None where it has no weight in E."""
+    cross_asset: CrossAssetWord | None = None
+    """None where it has no weight in E, or the session no references."""
 
     def expected_move_bps(self, fair_weights: Mapping[str, float], max_shift: float) -> Floats:
-        """E as it is quoted on before the online rescaling, basis points of the mid; `max_shift` bounds it, in sigma."""
+        """E as it is quoted on before the online rescaling, basis points of the mid; `max_shift` bounds it, in sigma, where the
+        cross-asset network does not speak."""
         session, per_sigma = self.session, bps_per_sigma(self.session)
         expected = fair_weights.get("microprice", 0.0) * 1e4 * session.microprice_ticks / session.mid_ticks
         expected = expected + fair_weights.get("price_head", 0.0) * self.price_change_bps
         if self.order_flow is not None:
             expected = expected + fair_weights.get("order_flow", 0.0) * self.order_flow * per_sigma
-        return np.asarray(np.clip(expected, -max_shift * per_sigma, max_shift * per_sigma))
+        bound: Floats | float = max_shift
+        if self.cross_asset is not None:
+            cross = self.cross_asset
+            speaks = np.isfinite(cross.move)
+            joined = cross.base_scale * expected + cross.weight * cross.move * per_sigma
+            expected, bound = np.where(speaks, joined, expected), np.where(speaks, cross.max_shift, max_shift)
+        return np.asarray(np.clip(expected, -bound * per_sigma, bound * per_sigma))
 
     @property
     def price_change_bps(self) -> Floats:

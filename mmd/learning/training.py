@@ -1,7 +1,7 @@
 """Training of the quote network: truncated back-propagation over long sequences, the state carried as it is when served.
 
 Everything that decides the outcome is in the settings, the data's hash and the seed: the same training gives the same weights.
-After each epoch a checkpoint is written, from which training goes on to the same end; one of other data or settings is refused.
+A checkpoint after each epoch, the best weights and the learning curve are kept by `mmd.learning.epochs`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
 from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, RowWalk, Walk, WalkSizes, series_weights
-from mmd.learning.checkpoint import arrays_of, assign, load_checkpoint, save_checkpoint
-from mmd.learning.dataset import TRAIN, VALIDATION, Dataset
+from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset
+from mmd.learning.epochs import WEIGHTS, Epochs
 from mmd.learning.reproducible import begin
 from mmd.learning.teacher import taught
 
@@ -49,6 +49,7 @@ class TrainingSettings(BaseModel):
         default=0.0, description="Share of the price target that an ensemble's expectation takes from the label.", ge=0, le=1
     )
     teacher_networks: int = Field(default=2, description="Networks in that ensemble, beside the trees, count.", ge=0)
+    teacher_seed: int = Field(default=1, description="Of the ensemble.", ge=0)
     seed: int = Field(default=1, description="Of the first weights, the order of segments and the inventory paths.", ge=0)
     walk: WalkSizes = WalkSizes()
 
@@ -91,14 +92,6 @@ class Silent:
         """Nothing."""
 
 
-class _Progress(msgspec.Struct):
-    """What a checkpoint says besides arrays."""
-
-    epochs_since_best: int = 0
-    best_loss: float = float("inf")
-    records: list[EpochRecord] = []
-
-
 def input_scaling(dataset: Dataset, sizes: WalkSizes) -> Scaling:
     """Mean and deviation of the inputs over the training part (of inventory: over paths drawn with the seed 0)."""
     market = np.concatenate([part.session.market[part.span] for part in dataset.parts[TRAIN]])
@@ -129,27 +122,27 @@ def train(
     Raises `CheckpointError` where `resume` finds a checkpoint of another training; without one it starts anew.
     """
     heard, sizes = observer or Silent(), sizes or QuoteSizes()
-    dataset = dataset.narrowed(sizes.market)
-    if settings.teacher_share:
-        dataset = taught(dataset, settings.teacher_share, settings.seed, settings.teacher_networks, heard.on_stage)
-    trainer = _Trainer(dataset, settings, work_dir, sizes, heard)
-    if resume:
-        trainer.restore()
-    while trainer.goes_on():
-        trainer.epoch()
-        if out_of_time():
-            break
-    return trainer.best_weights(), trainer.progress.records
+    trainer = Trainer(with_teacher(dataset.narrowed(sizes.market), settings, heard), settings, work_dir, sizes, heard)
+    trainer.run(resume, out_of_time)
+    return trainer.best_weights(), trainer.epochs.records
 
 
-class _Trainer:
+def with_teacher(dataset: Dataset, settings: TrainingSettings, observer: Observer) -> Dataset:
+    """The data set with the ensemble's word where the settings ask for it; one that has it is left as it is."""
+    if not settings.teacher_share or any(part.teacher is not None for part in dataset.parts[TRAIN]):
+        return dataset
+    return taught(dataset, settings.teacher_share, settings.teacher_seed, settings.teacher_networks, observer.on_stage)
+
+
+class Trainer:
+    """One training, epoch by epoch."""
+
     def __init__(self, dataset: Dataset, settings: TrainingSettings, work_dir: Path, sizes: QuoteSizes, observer: Observer) -> None:
         import keras
 
         begin(settings.seed)
         self._dataset = dataset
         self._settings = settings
-        self._work_dir = work_dir
         self._sizes = sizes
         self._observer = observer
         self._scaling = input_scaling(dataset, settings.walk)
@@ -158,29 +151,42 @@ class _Trainer:
         self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self._optimizer.build(self._network.trainable_variables)
         self._train_step, self._test_step = _steps(self._network, self._optimizer, dataset.label_settings.spread_quantile, settings)
-        self._best = arrays_of(self._network.trainable_variables)
-        self._fingerprint = f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}"
-        self.progress = _Progress()
+        self.epochs = Epochs(
+            work_dir / CHECKPOINT_FILE,
+            work_dir / CURVE_FILE,
+            f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}",
+            {
+                WEIGHTS: self._network.trainable_variables,
+                # Where dropout is in its random sequence.
+                "draws": self._network.non_trainable_variables,
+                "optimizer": self._optimizer.variables,
+            },
+            EpochRecord,
+            most=settings.epochs,
+            patience=settings.patience,
+        )
 
-    def goes_on(self) -> bool:
-        progress = self.progress
-        return len(progress.records) < self._settings.epochs and progress.epochs_since_best < self._settings.patience
+    def run(self, resume: bool = False, out_of_time: Callable[[], bool] = lambda: False) -> None:
+        """To the end, or until `out_of_time` says so after an epoch."""
+        if resume:
+            self.epochs.restore()
+        while self.epochs.goes_on():
+            self.epoch()
+            if out_of_time():
+                break
 
     def epoch(self) -> None:
-        progress, settings = self.progress, self._settings
-        number = len(progress.records) + 1
+        """The next one."""
+        epochs, settings = self.epochs, self._settings
+        number = epochs.number
         rate = settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (number - 1) / settings.epochs))
         self._optimizer.learning_rate = rate
         train = self._pass(self._walk(TRAIN, settings.seed * 10_000 + number, True), self._train_step, number)
         validation = self._pass(self._walk(VALIDATION, 0, False), self._test_step, None)
-        better = validation.losses(settings)["total"] < progress.best_loss
-        record = EpochRecord(number, rate, train.losses(settings), validation.losses(settings), validation.price_ic(), better)
-        progress.records.append(record)
-        progress.epochs_since_best += 1
-        if better:
-            progress.best_loss, progress.epochs_since_best = record.validation["total"], 0
-            self._best = arrays_of(self._network.trainable_variables)
-        self._save()
+        losses = validation.losses(settings)
+        better = epochs.is_better(losses["total"])
+        record = EpochRecord(number, rate, train.losses(settings), losses, validation.price_ic(), better)
+        epochs.add(record, losses["total"])
         self._observer.on_epoch(record)
 
     def _walk(self, part: str, seed: int, shuffle: bool) -> Walk | RowWalk:
@@ -206,32 +212,14 @@ class _Trainer:
         return sums
 
     def best_weights(self) -> QuoteWeights:
-        assign(self._network.trainable_variables, self._best)
+        """Those of the least validation loss."""
+        self.epochs.take_best()
         return extract_weights(self._network, self._sizes, self._scaling)
 
-    # ---- checkpoints
-
-    def _save(self) -> None:
-        groups = {
-            "weights": arrays_of(self._network.trainable_variables),
-            # Where dropout is in its random sequence.
-            "draws": arrays_of(self._network.non_trainable_variables),
-            "optimizer": arrays_of(self._optimizer.variables),
-            "best": self._best,
-        }
-        save_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, self.progress, groups)
-        curve = msgspec.json.format(msgspec.json.encode(self.progress.records), indent=1)
-        (self._work_dir / CURVE_FILE).write_bytes(curve + b"\n")
-
-    def restore(self) -> None:
-        found = load_checkpoint(self._work_dir / CHECKPOINT_FILE, self._fingerprint, _Progress)
-        if found is None:
-            return
-        self.progress, groups = found
-        assign(self._network.trainable_variables, groups["weights"])
-        assign(self._network.non_trainable_variables, groups.get("draws", []))
-        assign(self._optimizer.variables, groups["optimizer"])
-        self._best = groups["best"]
+    def test_ic(self) -> float:
+        """Of the best weights over the test part, rows of all series together. For reports alone: it chooses nothing."""
+        self.epochs.take_best()
+        return self._pass(self._walk(TEST, 0, False), self._test_step, None).price_ic()
 
 
 class _Sums:

@@ -43,6 +43,9 @@ class Seat(Protocol):
     def refusals(self) -> Mapping[str, Mapping[GateRefusal, int]]:
         """By network, how often each reason struck."""
 
+    def take_rows(self, others: Sequence[Seat]) -> None:
+        """What one of its like among them has kept to be warmed with."""
+
     def keep_counts(self, before: Seat) -> None:
         """Go on counting where the one in this seat before a swap left off."""
 
@@ -98,6 +101,9 @@ class CompanionSeat:
     def refusals(self) -> Mapping[str, Mapping[GateRefusal, int]]:
         """Of the three."""
         return self.gate.refusals
+
+    def take_rows(self, others: Sequence[Seat]) -> None:
+        """The rows of the symbol are all it needs."""
 
     def keep_counts(self, before: Seat) -> None:
         """Only of its like."""

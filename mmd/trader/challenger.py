@@ -21,6 +21,7 @@ from mmd.quoting.prediction import Prediction, QuoteModel
 from mmd.quoting.quote import Quote, QuoteContext, clamp
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader.beside import Seat
+from mmd.trader.references import Assets, CrossAssetSeat
 from mmd.types.instrument import Instrument
 from mmd.types.market import MarketTrade
 
@@ -34,6 +35,8 @@ class _Step(msgspec.Struct, frozen=True, gc=False):
     inventory: Sequence[float]
     touch: tuple[int, int, int, int]
     sigma_ticks: float
+    assets: Assets
+    """What the cross-asset network would have seen."""
 
 
 class Challenger:
@@ -49,6 +52,7 @@ class Challenger:
         self.champion, self.own = HypotheticalQuotes(instrument.symbol), HypotheticalQuotes(instrument.symbol)
         self.seats = tuple(seats)
         """Its networks beside the quote network."""
+        self._cross = next((seat for seat in seats if isinstance(seat, CrossAssetSeat)), None)
         self.prediction = Prediction()
         self._refuse()
         self.overflows = 0
@@ -71,7 +75,10 @@ class Challenger:
         if len(self._waiting) >= MOST_WAITING:
             self.interrupt(receive_ns)
             self.overflows += 1
-        self._waiting.append(_Step(receive_ns, market, inventory, touch, sigma_ticks))
+        cross = self._cross
+        # Evaluated later, when the other symbols have moved on: what they show is looked at now.
+        assets = cross.look(receive_ns) if cross is not None and cross.understood else ()
+        self._waiting.append(_Step(receive_ns, market, inventory, touch, sigma_ticks, assets))
 
     def on_trade(self, trade: MarketTrade) -> None:
         """A public trade."""
@@ -120,7 +127,10 @@ class Challenger:
         said.position_signal, said.made_ns = predictor.position_signal, step.receive_ns
         said.usable, said.refusal = refusal is None, "" if refusal is None else refusal.value
         for seat in self.seats:
-            seat.step(step.market, step.receive_ns, said, inside=self.gate.inside)
+            if seat is self._cross:
+                self._cross.step_seen(step.assets, said, inside=self.gate.inside)
+            else:
+                seat.step(step.market, step.receive_ns, said, inside=self.gate.inside)
         if refusal is not None:
             return
         context = self._context

@@ -123,7 +123,7 @@ class Trader:
             for symbol in config.reference_symbols
         }
         self.bundle = bundle
-        self._board.serve(bundle, self.desks, self.watched)
+        board.attach(self.desks, self.watched, bundle)
         self.tracker = OrderTracker(config.execution, prefix=config.client_order_id_prefix, session_epoch=config.session)
         self.markouts = MarkoutMeter()
         self.now_ns = 0
@@ -368,6 +368,7 @@ class Trader:
         self.leave_when_clear()
 
     def _on_challenge(self, event: ChallengeNetworks) -> None:
+        self._board.challenge(event.bundle)
         for symbol, desk in self.desks.items():
             desk.challenge(event.bundle, event.predictors.get(symbol))
 
@@ -377,7 +378,7 @@ class Trader:
     def _on_swap(self, event: SwapNetworks) -> None:
         self.now_ns = event.receive_ns
         self.bundle = event.bundle
-        self._board.serve(event.bundle, self.desks, self.watched)
+        self._board.serve(event.bundle)
         for symbol, desk in self.desks.items():
             desk.use(event.bundle, event.predictors[symbol])
 

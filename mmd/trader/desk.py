@@ -169,9 +169,9 @@ class SymbolDesk:
             return
         rows = self.perception.stream.ring.recent()
         predictor.warm(rows)
-        # Its steps are evaluated later than they happen, when the other symbols' feeds have moved on.
-        seats = self._seats(bundle, predictor, NoTimer(), None)
+        seats = self._seats(bundle, predictor, NoTimer(), self._board)
         for seat in seats:
+            seat.take_rows(self.perception.seats)
             seat.warm(rows)
         self.challenger = Challenger(
             self.instrument, bundle, predictor, quote_model(bundle, self._settings), self._settings, self._gate_settings, seats

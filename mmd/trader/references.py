@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CROSS_ASSET = "cross_asset"
 """As gate, metrics and reports name it."""
+Assets = tuple[AssetRow, ...]
+"""Primary and references at one step."""
 FIRST_FEATURE = 2
 """Of an asset's columns: moves come before the features, freshness after them."""
 
@@ -45,19 +47,38 @@ class ReferenceBoard:
             raise ValueError(f"cross_asset_symbols names {', '.join(missing)}: neither quoted nor watched")
         self.feeds = {symbol: AssetFeed() for symbol in symbols}
         self._looked_at = tuple(chosen) or tuple(symbols)
+        self._markets: tuple[tuple[str, Perception | WatchedSymbol], ...] = ()
+        self._serving: Bundle | None = None
+        self._challenging: Bundle | None = None
 
     def references(self, primary: str, most: int) -> tuple[AssetFeed, ...]:
         """The first so many others."""
         return tuple(self.feeds[symbol] for symbol in self._looked_at if symbol != primary)[:most]
 
-    def serve(self, bundle: Bundle | None, desks: Mapping[str, SymbolDesk], watched: Mapping[str, WatchedSymbol]) -> None:
-        """From now on rows go into the feeds if the bundle has a network that looks at them, and there is more than one symbol."""
-        looks = bundle is not None and bundle.card.cross_asset is not None and len(self.feeds) > 1
+    def attach(self, desks: Mapping[str, SymbolDesk], watched: Mapping[str, WatchedSymbol], serving: Bundle | None) -> None:
+        """Whose rows are to go into the feeds, and the networks that look at them."""
         markets: list[Perception | WatchedSymbol] = [*(desk.perception for desk in desks.values()), *watched.values()]
-        for symbol, market in zip((*desks, *watched), markets, strict=True):
+        self._markets = tuple(zip((*desks, *watched), markets, strict=True))
+        self.serve(serving)
+
+    def serve(self, bundle: Bundle | None) -> None:
+        """The networks in service from now on."""
+        self._serving = bundle
+        self._feed()
+
+    def challenge(self, bundle: Bundle | None) -> None:
+        """The networks in shadow from now on."""
+        self._challenging = bundle
+        self._feed()
+
+    def _feed(self) -> None:
+        """Rows go into the feeds if either bundle has a network that looks at them, and there is more than one symbol."""
+        bundles = [each for each in (self._serving, self._challenging) if each is not None]
+        looks = any(each.card.cross_asset is not None for each in bundles) and len(self.feeds) > 1
+        for symbol, market in self._markets:
             feed = self.feeds[symbol]
-            if bundle is not None:
-                feed.horizon_seconds = bundle.card.horizon_seconds
+            if bundles:
+                feed.horizon_seconds = bundles[0].card.horizon_seconds
             if not looks:
                 feed.reset()
             market.feed = feed if looks else None
@@ -85,7 +106,7 @@ class CrossAssetSeat:
         inside = card.training_range
         bounds = dict(zip(card.feature_names, zip(inside.market_low, inside.market_high, strict=True), strict=True))
         self._ranges = tuple((*bounds[name], (bounds[name][1] - bounds[name][0]) or 1.0) for name in FEATURE_NAMES)
-        self.recent: deque[tuple[AssetRow, ...]] = deque(maxlen=predictor.card.steps)
+        self.recent: deque[Assets] = deque(maxlen=predictor.card.steps)
         """The newest rows of all assets."""
         self._refusals = dict.fromkeys(GateRefusal, 0)
         self._passed = 0
@@ -94,10 +115,19 @@ class CrossAssetSeat:
 
     def step(self, row: Sequence[float], receive_ns: int, said: Prediction, *, inside: bool) -> None:
         """One evaluation on what stands now, and the gate's word."""
+        self.step_seen(self.look(receive_ns), said, inside=inside)
+
+    def look(self, receive_ns: int) -> Assets:
+        """The primary and its references as they stand now; nothing before the primary's first row."""
         if not self._own.begun:
+            return ()
+        return (self._own.own(), *[feed.before(receive_ns) for feed in self._references])
+
+    def step_seen(self, assets: Assets, said: Prediction, *, inside: bool) -> None:
+        """One evaluation on what was looked at, now or earlier, and the gate's word."""
+        if not assets:
             said.cross_refusal = self._count(GateRefusal.COLD)
             return
-        assets = (self._own.own(), *[feed.before(receive_ns) for feed in self._references])
         self.recent.append(assets)
         predictor = self.predictor
         predictor.step_on(assets)
@@ -139,6 +169,11 @@ class CrossAssetSeat:
         code: str = refusal.value
         return code
 
+    @property
+    def understood(self) -> bool:
+        """Whether the feeds measure moves over the horizon of this network, as they do for those who serve."""
+        return self._own.horizon_seconds == self._card.horizon_seconds
+
     def reset(self) -> None:
         """A gap."""
         self.predictor.reset()
@@ -163,8 +198,14 @@ class CrossAssetSeat:
         """Of this one network."""
         return {CROSS_ASSET: self._refusals}
 
+    def take_rows(self, others: Sequence[Seat]) -> None:
+        """Of all assets, where another cross-asset network kept them."""
+        for other in others:
+            if isinstance(other, CrossAssetSeat):
+                self.recent.extend(other.recent)
+
     def keep_counts(self, before: Seat) -> None:
         """Of its like, with the rows that are kept."""
         if isinstance(before, CrossAssetSeat):
             self._refusals, self._passed = before._refusals, before._passed
-            self.recent.extend(before.recent)
+            self.take_rows((before,))

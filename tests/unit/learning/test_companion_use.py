@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmd.inference.companion import CompanionUse
-from mmd.learning.companion_use import Heard, Terms, fair_weights, fit_use, gain, multiplier_of, spread_multiplier
+from mmd.learning.companion_use import Heard, Terms, fair_weights, fit_use, gain, half_of, multiplier_of, spread_multiplier
 from mmd.learning.labels import LabelSettings, spread_in_sigma
 from mmd.learning.standing_quotes import Sides, Stands, quote_outcome
 from mmd.quoting.prediction import multiplier
@@ -70,6 +70,27 @@ def test_p_adverse_that_knows_widens_and_one_that_guesses_does_not() -> None:
     useless, _ = fit_use({"a": [picked_off(1.0)]}, weights, {**ALL_USEFUL, "p_adverse": False, "risk": False}, TERMS)
     assert (useless.adverse_slope, useless.adverse_pull, useless.risk_sizes) == (0.0, 1.0, False)
     assert factor > 0
+
+
+def test_what_gains_on_the_rows_that_chose_it_alone_is_not_used() -> None:
+    """P(adverse) of the first half knows, that of the second says the opposite: the whole may gain, the other half does not."""
+    each = picked_off(1.0)
+    first = np.arange(ROWS) < ROWS * 6 // 10
+    sides = Sides(*(np.where(first, side, 1.0 - side) for side in each.adverse))
+    weights = {"microprice": 0.0, "price_head": 0.0, "order_flow": 0.0}
+    use, _ = fit_use({"a": [replace(each, adverse=sides)]}, weights, ALL_USEFUL, TERMS)
+    assert use.gains["slope on the other half"] <= 0
+    assert use.adverse_slope == 0.0
+    knowing, _ = fit_use({"a": [each]}, weights, ALL_USEFUL, TERMS)
+    assert knowing.gains["slope on the other half"] > 0
+
+
+def test_halves_are_the_whole() -> None:
+    each = picked_off(1.0)
+    weights = {"microprice": 0.0, "price_head": 0.0, "order_flow": 0.0}
+    use = CompanionUse(adverse_median=0.3, adverse_slope=1.0)
+    halves = [gain({"a": [half_of(each, half)]}, weights, use, TERMS) for half in (0, 1)]
+    assert sum(halves) / 2 == pytest.approx(gain({"a": [each]}, weights, use, TERMS))
 
 
 def test_the_gain_is_that_of_standing_quotes_with_each_side_s_own_width() -> None:

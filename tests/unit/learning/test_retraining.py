@@ -88,6 +88,9 @@ def test_a_whole_round_makes_a_bundle_and_a_proposal(tmp_path: Path) -> None:
     assert {line["series"] for line in proposal["comparisons"]}
     assert proposal["verdict"] in ("promote", "keep")
     challenger = Path(proposal["challenger"])
+    card = json.loads((challenger / "card.json").read_text())
+    assert card["companion"] is not None
+    assert card["cross_asset"] is not None, "two symbols of one simulation were received together"
     assert RUNNER.invoke(app, ["models", "check", str(challenger)]).exit_code == 0
     evidence = str(folder / "evaluation-challenger.json")
     promoted = RUNNER.invoke(app, ["promote", str(challenger), "--to", "backtest", "--evidence", evidence])

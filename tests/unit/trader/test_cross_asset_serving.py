@@ -24,10 +24,11 @@ from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
 from mmd.trader.desk import quote_model
 from mmd.trader.references import CrossAssetSeat, ReferenceBoard
-from mmd.trader.swap import SwapNetworks
+from mmd.trader.swap import ChallengeNetworks, SwapNetworks
 from mmd.types.market import FeedState, FeedStatus
 
 WITH_CROSS_ASSET = Path("models/quote-v2")
+WITHOUT = Path("models/quote-v1")
 SECONDS = 40.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 Networks = tuple[Bundle, dict[str, QuotePredictor]]
@@ -119,6 +120,31 @@ def test_an_interruption_and_a_swap_warm_it_from_the_rows_that_were_kept(
     assert said.cross_refusal == "networks swapped"
     fresh.reset()
     assert (fresh.predictor.steps, len(fresh.recent)) == (0, 0)
+
+
+@pytest.mark.parametrize("served", [WITH_CROSS_ASSET, WITHOUT])
+def test_in_shadow_it_sees_what_it_would_in_service(sources: list[EventSource], events: list[msgspec.Struct], served: Path) -> None:
+    """Also where the networks in service look at nobody; what waits for the timer was looked at when it happened."""
+    reference = make_trader(sources, networks())
+    trader = make_trader(sources, load_networks(served, SYMBOLS, "auto"))
+    for number, event in enumerate(events):
+        if number == len(events) // 4:
+            trader.on_event(ChallengeNetworks(trader.now_ns, *networks()))
+        for each in (reference, trader):
+            each.on_event(event)
+    desk = trader.desks["BTCUSDT"]
+    challenger = desk.challenger
+    assert challenger is not None
+    assert len(challenger._waiting) > 100, "the other symbol moved on while these waited"
+    desk.run_challenger(trader.now_ns)
+    (shadow,) = (seat for seat in challenger.seats if isinstance(seat, CrossAssetSeat))
+    # Fading sums of moves began later where nobody looked before.
+    np.testing.assert_allclose(np.array(shadow.recent), np.array(seat_of(reference, "BTCUSDT").recent), atol=2e-3)
+    assert challenger.prediction.cross_refusal == ""
+    in_service = reference.desks["BTCUSDT"].perception.prediction.cross_move
+    assert challenger.prediction.cross_move == pytest.approx(in_service, abs=0.05), "a state that began later"
+    trader.on_event(ChallengeNetworks(trader.now_ns, None, {}))
+    assert (desk.perception.feed is None) == (served == WITHOUT)
 
 
 def test_one_symbol_alone_has_no_cross_asset_network(sources: list[EventSource]) -> None:
