@@ -162,8 +162,9 @@ def _run(data: Sequence[Path], symbols: list[str], options: Options, bundle: Pat
 
     from mmd.backtest.errors import BacktestError
     from mmd.backtest.runner import Networks, run_backtest
-    from mmd.daemon.bundles import DEFAULT_BUNDLE, load_networks
+    from mmd.daemon.bundles import load_networks
     from mmd.inference.errors import BundleError, RuntimeUnavailable
+    from mmd.inference.shipped import DEFAULT_BUNDLE
 
     def networks(names: Sequence[str]) -> Networks:
         return load_networks(bundle or DEFAULT_BUNDLE, names, "auto")

@@ -99,7 +99,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(told).hexdigest()
 
     def _card(self) -> bytes:
-        from mmd.daemon.bundles import DEFAULT_BUNDLE, find_bundle
+        from mmd.daemon.bundles import find_bundle
+        from mmd.inference.shipped import DEFAULT_BUNDLE
 
         return (find_bundle(Path(self.bundle) if self.bundle else DEFAULT_BUNDLE) / "card.json").read_bytes()
 
@@ -144,7 +145,8 @@ def terms(experiment: Experiment, options: Options) -> Terms:
 
 
 def _networks(experiment: Experiment) -> Any:
-    from mmd.daemon.bundles import DEFAULT_BUNDLE, load_networks
+    from mmd.daemon.bundles import load_networks
+    from mmd.inference.shipped import DEFAULT_BUNDLE
 
     def load(symbols: Sequence[str]) -> Networks:
         bundle, predictors = load_networks(Path(experiment.bundle) if experiment.bundle else DEFAULT_BUNDLE, symbols, "auto")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmd import CORE
+from mmd.inference.shipped import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
     from mmd.inference.bundle import Bundle
@@ -27,7 +28,7 @@ def bench(
     json_output: JsonOption = False,
     quick: QuickOption = False,
     write: WriteOption = None,
-    bundle: BundleOption = Path("models/quote-v3"),
+    bundle: BundleOption = DEFAULT_BUNDLE,
 ) -> None:
     """Time a tick: per stage and whole, hot and at 1,000 ticks a second over real sockets.
 

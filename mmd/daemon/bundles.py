@@ -13,7 +13,6 @@ from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import Runtime, load_runtime
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 
-DEFAULT_BUNDLE = Path("models/quote-v3")
 PACKAGE = Path(__file__).resolve().parents[1]
 SEARCHED = (Path(), PACKAGE.parent, PACKAGE, Path("/"))
 """Folders in which a relative name is looked for: here, beside the source, in an installed package, and an image's root."""

@@ -16,6 +16,7 @@ from mmd.exchanges.binance.settings import BinanceSettings
 from mmd.exchanges.settings import ExchangeSettings, specialised
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.settings import GateSettings
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.journal.settings import JournalSettings
 from mmd.ledger.settings import LedgerSettings
 from mmd.paper.settings import PaperSettings
@@ -91,7 +92,7 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     bundle: Path = Field(
-        Path("models/quote-v3"),
+        DEFAULT_BUNDLE,
         description="Folder of the bundle. A relative one is looked for here, beside the source, and at the root of an image.",
     )
     challenger: Path | None = Field(

@@ -111,7 +111,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     preference: dict[str, tuple[str, ...]] = {}
     """Runtime name to variant names, best first. A runtime that is not named takes the variants in their own order."""
     fair_weights: dict[str, float]
-    """Weight of each candidate for E (`microprice`, `price_head`), 0 for one that does not beat its baseline."""
+    """Weight of each candidate for E (`microprice`, `price_head`, `order_flow`), fitted together on the validation part;
+    0 for one that does not beat its baseline."""
     pull_threshold: float
     """|E| in half-spreads at which the side about to be run over is withheld."""
     spread_multiplier: float = 1.0

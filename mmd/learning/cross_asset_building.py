@@ -51,6 +51,7 @@ def build_cross_asset(
     *,
     runtime: Runtime | None = None,
     on_stage: Callable[[str], None] = lambda text: None,
+    window_steps: int = WINDOW_STEPS,
 ) -> tuple[CrossAssetCard, dict[str, bytes]]:
     """The card and the files by name, for the bundle whose quote network it stands beside.
 
@@ -86,7 +87,7 @@ def build_cross_asset(
     files = {FILES[form]: graph for form, graph in graphs.items()}
     files |= golden_files(inputs, {form.value: answer for form, answer in answers.items()})
     complete = measured(card, files, dataset, bundle, runtime=used, on_stage=on_stage)
-    return complete, {**files, WINDOW_FILE: export_cross_window(weights, WINDOW_STEPS)}
+    return complete, {**files, WINDOW_FILE: export_cross_window(weights, window_steps)}
 
 
 def measured(

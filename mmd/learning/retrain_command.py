@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from mmd.inference.shipped import DEFAULT_BUNDLE
+
 EXIT_ERROR = 1
 HALTED = 3
 """`mmd status` of a halted daemon: it watches all the same."""
@@ -41,7 +43,7 @@ class RoundFailed(RuntimeError):
 
 def retrain(
     data: DataOption,
-    champion: ChampionOption = Path("models/quote-v3"),
+    champion: ChampionOption = DEFAULT_BUNDLE,
     out: OutOption = Path("retrained"),
     minutes: MinutesOption = 30.0,
     epochs: EpochsOption = 25,

@@ -12,15 +12,15 @@ from mmd.inference.bundle import load_bundle
 from mmd.inference.golden import deviation, replay
 from mmd.inference.predictor import QuotePredictor
 from mmd.inference.runtime import LITERT, load_runtime
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.inference.verification import serves, verify
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-SHIPPED = "quote-v3"
 QUANTIZED = {"int8", "int8_per_tensor"}
 
 
 def bundle_folders() -> list[Path]:
-    return sorted({MODELS / SHIPPED, *(card.parent for card in MODELS.glob("*/card.json"))})
+    return sorted({MODELS / DEFAULT_BUNDLE.name, *(card.parent for card in MODELS.glob("*/card.json"))})
 
 
 @pytest.fixture(params=bundle_folders(), ids=lambda folder: folder.name)

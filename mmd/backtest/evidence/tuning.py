@@ -124,7 +124,8 @@ def market_named(name: str) -> RealMarket:
 
 def bundle_of(folder: str) -> Bundle:
     """The bundle in a folder, the one that ships where it is empty. Raises `BundleError`."""
-    from mmd.daemon.bundles import DEFAULT_BUNDLE, find_bundle
+    from mmd.daemon.bundles import find_bundle
+    from mmd.inference.shipped import DEFAULT_BUNDLE
 
     return load_bundle(find_bundle(Path(folder) if folder else DEFAULT_BUNDLE), feature_schema_hash=None)
 

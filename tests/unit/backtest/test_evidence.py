@@ -23,9 +23,10 @@ from mmd.backtest.statistics import paired_bootstrap
 from mmd.backtest.sweep.space import applied, grid, parse_axes
 from mmd.backtest.sweep.study import Window
 from mmd.cli import app
-from mmd.daemon.bundles import DEFAULT_BUNDLE, find_bundle
+from mmd.daemon.bundles import find_bundle
 from mmd.inference.bundle import Bundle, load_bundle, networks_digest, weighed
 from mmd.inference.heads import ALL_HEADS, HEADS, NO_HEADS, HeadWeights
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader.desk import quote_model
 from tests.unit.backtest.quotes import write_quotes

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mmd.inference.bundle import load_bundle
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 from mmd.market.feature_table import INVENTORY_NAMES, MARKET_NAMES
 
-SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v3"
+SHIPPED = Path(__file__).resolve().parents[3] / DEFAULT_BUNDLE
 
 
 def test_the_shipped_bundle_matches_the_running_features() -> None:

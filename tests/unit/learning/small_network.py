@@ -15,6 +15,9 @@ from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.made_sessions import drawn_session
 
 SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=48, lstm_2=32, shared_1=32, shared_2=16, branch=8)
+TRAINED_SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=16, lstm_2=8, shared_1=32, shared_2=16, branch=8)
+"""Of trainings, which need no width to show how they go."""
+ROW_SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, shared_1=32, shared_2=16, branch=8, skip=True)
 LABELS = LabelSettings(settle_seconds=0.0)
 SPLIT = SplitSettings(embargo_seconds=1.0)
 TRAINING = TrainingSettings(
@@ -57,7 +60,7 @@ def small_dataset() -> Dataset:
     """Two drawn series in which `touch_imbalance` foretells the move."""
     parts: dict[str, list[Part]] = {"train": [], "validation": [], "test": []}
     for seed in (1, 2):
-        session = drawn_session(6_000, seed, f"series {seed}")
+        session = drawn_session(4_000, seed, f"series {seed}")
         labels = make_labels(session, LABELS)
         for name, (start, stop) in cut(session, LABELS, SPLIT).items():
             parts[name].append(Part(session, labels, start, stop))

@@ -19,7 +19,8 @@ from mmd.learning.building import BuildSettings, build_bundle
 from mmd.learning.dataset import Dataset
 from mmd.learning.training import input_scaling, train
 from mmd.market.feature_settings import FIRST_SCHEMA_NAMES, FeatureSettings, first_schema_hash, served_schemas
-from tests.unit.learning.small_network import SIZES, TRAINING, small_dataset
+from tests.unit.learning.small_network import ROW_SIZES, TRAINING, small_dataset
+from tests.unit.learning.small_network import TRAINED_SIZES as SIZES
 
 ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:00+00:00", "walk": TRAINING.walk, "window_steps": 5}
 
@@ -54,7 +55,7 @@ def test_a_built_bundle_loads_predicts_and_says_what_it_is_worth(trained: tuple[
 
 
 def test_a_network_of_the_first_features_carries_the_first_schema(tmp_path: Path) -> None:
-    sizes = replace(SIZES, market=len(FIRST_SCHEMA_NAMES))
+    sizes = replace(ROW_SIZES, market=len(FIRST_SCHEMA_NAMES))
     dataset = small_dataset()
     weights, _ = train(dataset, TRAINING, tmp_path / "work", sizes=sizes, out_of_time=lambda: True)
     bundle = build_bundle(tmp_path / "narrow", weights, dataset, **ARGUMENTS)

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 from mmd.cli import app
 from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.predictor import QuotePredictor
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.learning.data import CACHE_VARIABLE, load_rows, parse_data
 from mmd.learning.predictions import write_predictions
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 from tests.unit.learning.made_files import Columns, made_book, made_trades, written
 
-DEFAULT = Path(__file__).resolve().parents[3] / "models" / "quote-v3"
+DEFAULT = Path(__file__).resolve().parents[3] / DEFAULT_BUNDLE
 COLUMNS = ["ts_ns", "symbol", "price_change_bps_1s", "spread", "position", "p_up", "p_adverse", "risk"]
 
 

@@ -22,7 +22,7 @@ from mmd.learning.training import train
 from tests.unit.learning.made_pairs import paired_dataset
 from tests.unit.learning.small_network import TRAINING, small_dataset
 
-SIZES = QuoteSizes(lstm_1=0, lstm_2=0, shared_1=32, shared_2=16, branch=8, skip=True)
+SIZES = QuoteSizes(lstm_1=0, lstm_2=0, shared_1=16, shared_2=8, branch=4, skip=True)
 LOOSE = BuildSettings(max_price_difference=1, max_place_difference=1, max_position_difference=1, max_ic_loss=1)
 CROSS = CrossSettings(epochs=3, walk=WalkSizes(lanes=8, chunk_steps=50, segment_steps=400, warm_steps=20))
 CROSS_SIZES = CrossSizes(lstm=8, dense_1=16, dense_2=8)
@@ -41,6 +41,7 @@ def bundle(folder: Path) -> str:
         created_utc=f"{time.time_ns()}",
         walk=TRAINING.walk,
         settings=LOOSE,
+        window_steps=2,
     )
     return content_digest(made.card)
 
