@@ -21,7 +21,7 @@ ROW_SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, shared_1=32
 LABELS = LabelSettings(settle_seconds=0.0)
 SPLIT = SplitSettings(embargo_seconds=1.0)
 TRAINING = TrainingSettings(
-    epochs=3, learning_rate=5e-3, dropout=0.1, walk=WalkSizes(lanes=8, chunk_steps=40, segment_steps=400, warm_steps=20)
+    epochs=3, learning_rate=1e-2, dropout=0.1, walk=WalkSizes(lanes=8, chunk_steps=40, segment_steps=400, warm_steps=20)
 )
 
 

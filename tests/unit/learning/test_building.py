@@ -22,13 +22,15 @@ from mmd.market.feature_settings import FIRST_SCHEMA_NAMES, FeatureSettings, fir
 from tests.unit.learning.small_network import ROW_SIZES, TRAINING, small_dataset
 from tests.unit.learning.small_network import TRAINED_SIZES as SIZES
 
+pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+
 ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:00+00:00", "walk": TRAINING.walk, "window_steps": 5}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[QuoteWeights, Dataset]:
     dataset = small_dataset()
-    weights, _ = train(dataset, TRAINING, tmp_path_factory.mktemp("work"), sizes=SIZES, out_of_time=lambda: True)
+    weights, _ = train(dataset, TRAINING, tmp_path_factory.mktemp("work"), sizes=SIZES)
     return weights, dataset
 
 
