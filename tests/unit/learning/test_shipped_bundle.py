@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from mmd.inference.bundle import Bundle, load_bundle
+from mmd.inference.cross_asset import MOVE, STATES, CrossAssetCard
 from mmd.inference.golden import OUTPUT_NAMES, STATE_NAMES
 from mmd.inference.runtime import LITERT, load_runtime
+from mmd.inference.shipped import DEFAULT_BUNDLE
+from mmd.learning.cross_asset_building import WINDOW_FILE as CROSS_WINDOW_FILE
 from mmd.learning.export import WINDOW_FILE
 from mmd.market.feature_settings import FeatureSettings, served_schemas
 
@@ -46,6 +49,28 @@ def test_sixty_steps_from_zero_are_the_window(bundle: Bundle) -> None:
     window.invoke()
     for name in OUTPUT_NAMES:
         assert step.outputs[name].item() == pytest.approx(window.outputs[name].item(), abs=1e-5)
+
+
+def test_sixty_steps_of_the_cross_asset_network_are_its_window() -> None:
+    folder = SHIPPED.parents[1] / DEFAULT_BUNDLE
+    card = load_bundle(folder, feature_schema_hash=None).card.cross_asset
+    assert card is not None
+    runtime = load_runtime(LITERT)
+    step, window = (runtime.load((folder / file).read_bytes()) for file in (card_file(card), CROSS_WINDOW_FILE))
+    rows = np.random.default_rng(2).normal(size=(60, card.slots, len(card.names))).astype(np.float32)
+    rows[..., -1] = 1.0
+    for assets in rows:
+        step.inputs["assets"][:] = assets
+        step.invoke()
+        for name in STATES:
+            step.inputs[name][:] = step.outputs[f"{name}_out"]
+    window.inputs["assets"][:] = rows
+    window.invoke()
+    assert step.outputs[MOVE].item() == pytest.approx(window.outputs[MOVE].item(), abs=1e-5)
+
+
+def card_file(card: CrossAssetCard) -> str:
+    return next(variant.file for variant in card.variants if variant.name == "float32")
 
 
 def test_inventory_hardly_moves_price_and_spread(bundle: Bundle) -> None:
