@@ -56,11 +56,11 @@ def keras_heads(network: Any, sizes: QuoteSizes, market: Any, inventory: Any) ->
     return np.concatenate([np.asarray(head)[0] for head in outputs[:3]], axis=-1)
 
 
-def small_dataset() -> Dataset:
+def small_dataset(rows: int = 6_000) -> Dataset:
     """Two drawn series in which `touch_imbalance` foretells the move."""
     parts: dict[str, list[Part]] = {"train": [], "validation": [], "test": []}
     for seed in (1, 2):
-        session = drawn_session(4_000, seed, f"series {seed}")
+        session = drawn_session(rows, seed, f"series {seed}")
         labels = make_labels(session, LABELS)
         for name, (start, stop) in cut(session, LABELS, SPLIT).items():
             parts[name].append(Part(session, labels, start, stop))

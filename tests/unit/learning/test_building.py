@@ -29,7 +29,7 @@ ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:0
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[QuoteWeights, Dataset]:
-    dataset = small_dataset()
+    dataset = small_dataset(4_000)
     weights, _ = train(dataset, TRAINING, tmp_path_factory.mktemp("work"), sizes=SIZES)
     return weights, dataset
 
@@ -58,7 +58,7 @@ def test_a_built_bundle_loads_predicts_and_says_what_it_is_worth(trained: tuple[
 
 def test_a_network_of_the_first_features_carries_the_first_schema(tmp_path: Path) -> None:
     sizes = replace(ROW_SIZES, market=len(FIRST_SCHEMA_NAMES))
-    dataset = small_dataset()
+    dataset = small_dataset(4_000)
     weights, _ = train(dataset, TRAINING, tmp_path / "work", sizes=sizes, out_of_time=lambda: True)
     bundle = build_bundle(tmp_path / "narrow", weights, dataset, **ARGUMENTS)
     assert bundle.card.feature_names == FIRST_SCHEMA_NAMES

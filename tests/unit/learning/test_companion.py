@@ -42,7 +42,7 @@ pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return small_dataset()
+    return small_dataset(4_000)
 
 
 @pytest.fixture(scope="module")

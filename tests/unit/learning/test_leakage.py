@@ -112,7 +112,7 @@ def shuffled(dataset: Dataset) -> Dataset:
 def test_shuffled_labels_give_chance_and_the_true_ones_do_not(tmp_path: Path) -> None:
     dataset = small_dataset()
     sizes = QuoteSizes(lstm_1=0, lstm_2=0, shared_1=32, shared_2=16, branch=8, skip=True)
-    settings = TRAINING.model_copy(update={"epochs": 2})
+    settings = TRAINING.model_copy(update={"epochs": 2, "learning_rate": 5e-3})
     ics = {}
     for name, data in (("true", dataset), ("shuffled", shuffled(dataset))):
         weights, _ = train(data, settings, tmp_path / name, sizes=sizes)

@@ -27,7 +27,7 @@ from tests.unit.learning.small_network import TRAINED_SIZES as SIZES
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return small_dataset()
+    return small_dataset(4_000)
 
 
 pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine

@@ -30,7 +30,7 @@ CROSS_SIZES = CrossSizes(lstm=8, dense_1=16, dense_2=8)
 
 def bundle(folder: Path) -> str:
     """A quote network from data to bundle, made at whatever time it is."""
-    dataset = small_dataset()
+    dataset = small_dataset(4_000)
     weights, _ = train(dataset, TRAINING.model_copy(update={"epochs": 2}), folder / "work", sizes=SIZES)
     made = build_bundle(
         folder / "bundle",
