@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmd.backtest.venue import BacktestVenue, FillRecord, FundingRecord
+from mmd.backtest.account import FillRecord, FundingRecord
+from mmd.backtest.venue import BacktestVenue
 from mmd.trader import Trader
 from mmd.types.instrument import Instrument
 from mmd.types.orders import Fill

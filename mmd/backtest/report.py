@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from mmd.backtest.account import FundingRecord
 from mmd.backtest.attribution import MidPath, fill_columns, markouts
 from mmd.backtest.data import MarketSource
 from mmd.backtest.figures import MARKOUT_SECONDS, Terms, figures
 from mmd.backtest.runner import Options, Run
 from mmd.backtest.sensitivity import fee_sensitivity
-from mmd.backtest.venue import FundingRecord
 from mmd.inference.bundle import content_digest
 
 REPORT = "backtest"

@@ -2,30 +2,27 @@
 
 What a venue does in one message and hftbacktest does not is done in steps: a cancel-replace is a cancel, then the new order when
 the cancel is acknowledged; a cancel of an order that is not yet acknowledged waits for that. Both are later than a venue would
-be, never earlier. The account is kept here from the fills, so that a comparison with it is one of two ledgers made from the same
-fills.
+be, never earlier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
+from mmd.backtest.account import FillRecord, FundingRecord, Settlement, VenueAccount
 from mmd.backtest.errors import BacktestError
-from mmd.backtest.funding import REPORT_DELAY_NS, FundingPoint, payment_atoms
+from mmd.backtest.funding import REPORT_DELAY_NS, FundingPoint
 from mmd.backtest.matching import Matcher, MatchStatus, OrderView
 from mmd.types.instrument import Instrument
 from mmd.types.market import Side
 from mmd.types.orders import (
     AmendOrder,
-    Balance,
     CancelOrder,
     CancelRejected,
     Fill,
-    FundingPaid,
-    Margin,
     ModifyOrder,
     OrderAccepted,
     OrderNotFound,
@@ -33,7 +30,6 @@ from mmd.types.orders import (
     OrderStatus,
     OrderUpdate,
     PlaceOrder,
-    Position,
     QueryOrder,
     ReconciliationReport,
     ReplaceOrder,
@@ -41,9 +37,6 @@ from mmd.types.orders import (
     RequestReconciliation,
 )
 
-CASH_ATOMS = 10**18
-"""Enough of every asset, and of margin, that no balance ever binds: limits are the core's business."""
-LEVERAGE = 20
 UNKNOWN_ORDER, WOULD_TAKE, NOT_ATTEMPTED, NOT_OFFERED = -2011, -2010, -2011, -1013
 _FORGET_EVERY = 512
 _NS_PER_MS = 1_000_000
@@ -74,32 +67,6 @@ class _Cancel:
     replaced_by: ReplaceOrder | None
 
 
-@dataclass(frozen=True)
-class FillRecord:
-    """A fill with what results need and the core is not told."""
-
-    fill: Fill
-    remaining_lots: int
-
-
-@dataclass(frozen=True)
-class FundingRecord:
-    """A payment and what it was made of."""
-
-    payment: FundingPaid
-    point: FundingPoint
-    lots: int
-    mark_ticks: float
-
-
-@dataclass(frozen=True)
-class _Settlement:
-    """A funding that has happened, and that the account will hear of."""
-
-    point: FundingPoint
-    mark_ticks: float
-
-
 class BacktestVenue:
     """`maker_fee` is a share of the notional, below zero for a rebate; fees are booked in the quote asset."""
 
@@ -112,9 +79,7 @@ class BacktestVenue:
         on_fill: Callable[[FillRecord], None],
     ) -> None:
         self._matcher = matcher
-        self._instruments: Mapping[str, Instrument] = {instrument.symbol: instrument for instrument in instruments}
         self._market_of = {instrument.symbol: number for number, instrument in enumerate(instruments)}
-        self._maker_fee = maker_fee
         self._round_trip_ns = round_trip_ns
         self._on_fill = on_fill
         self._open: dict[int, _Order] = {}
@@ -122,15 +87,7 @@ class BacktestVenue:
         self._waiting: dict[str, _Cancel | None] = {}
         """Replacements that wait until their predecessor is gone, and what was asked of them meanwhile."""
         self._number = 0
-        self._fills: list[Fill] = []
-        self._funding: list[FundingPaid] = []
-        self._mid_x2: Callable[[str], int] = lambda _symbol: 0
-        self._on_funding: Callable[[FundingRecord], None] = lambda _record: None
-        self._balances: dict[str, int] = {}
-        for instrument in instruments:
-            self._balances[instrument.quote_asset] = CASH_ATOMS
-            if not instrument.perpetual:
-                self._balances[instrument.base_asset] = CASH_ATOMS
+        self._account = VenueAccount(instruments, maker_fee)
         self._answers: list[tuple[int, int, Any]] = []
         self._answered = 0
         self.placed = 0
@@ -247,10 +204,11 @@ class BacktestVenue:
             elif isinstance(answer, QueryOrder):
                 answer = self._queried(answer, now_ns)
             elif isinstance(answer, FundingPoint):
-                self._settle(answer)
+                heard_ns = answer.happens_ns + max(REPORT_DELAY_NS, 2 * self._round_trip_ns)
+                self._answer(heard_ns, self._account.settled(answer))
                 continue
-            elif isinstance(answer, _Settlement):
-                answer = self._pay(answer, now_ns)
+            elif isinstance(answer, Settlement):
+                answer = self._account.pay(answer, now_ns)
                 if answer is None:
                     continue
             taken.append(answer)
@@ -295,8 +253,7 @@ class BacktestVenue:
             return
         order.filled += lots
         order.remaining = view.remaining_lots
-        fill = self._fill(order, lots, view.exchange_ns, now_ns)
-        events.append(fill)
+        events.append(self._book(order, lots, view.exchange_ns, now_ns))
         status = OrderStatus.PARTIALLY_FILLED if order.remaining else OrderStatus.FILLED
         events.append(self._update(order, status, view.exchange_ns, now_ns))
         if not order.remaining:
@@ -323,28 +280,10 @@ class BacktestVenue:
         if order.replaced_by is not None:
             self._place(order.replaced_by, order.replaced_by.client_order_id)
 
-    def _fill(self, order: _Order, lots: int, exchange_ns: int, now_ns: int) -> Fill:
-        instrument = self._instruments[order.symbol]
-        value = order.price_ticks * lots * instrument.notional_atoms
-        fee = round(value * self._maker_fee)
-        fill = Fill(
-            now_ns,
-            order.symbol,
-            len(self._fills) + 1,
-            order.name,
-            order.number,
-            order.side,
-            order.price_ticks,
-            lots,
-            fee,
-            instrument.quote_asset,
-            True,
-            exchange_ns,
+    def _book(self, order: _Order, lots: int, exchange_ns: int, now_ns: int) -> Fill:
+        fill = self._account.traded(
+            now_ns, order.symbol, order.name, order.number, order.side, order.price_ticks, lots, exchange_ns
         )
-        self._fills.append(fill)
-        if not instrument.perpetual:
-            self._balances[instrument.base_asset] += order.side.sign * lots * instrument.lot_atoms
-        self._balances[instrument.quote_asset] -= order.side.sign * value + fee
         self._on_fill(FillRecord(fill, order.remaining))
         return fill
 
@@ -370,65 +309,21 @@ class BacktestVenue:
         self, points: Sequence[FundingPoint], mid_x2: Callable[[str], int], on_funding: Callable[[FundingRecord], None]
     ) -> None:
         """Let these settlements come, each at its time. Where one has no mark it is `mid_x2(symbol)`, in half ticks, by then."""
-        self._mid_x2, self._on_funding = mid_x2, on_funding
+        self._account.mid_x2, self._account.on_funding = mid_x2, on_funding
         for point in points:
             self._answer(point.happens_ns, point)
-
-    def _settle(self, point: FundingPoint) -> None:
-        mark = self._mid_x2(point.symbol) / 2 if point.mark_ticks is None else point.mark_ticks
-        self._answer(point.happens_ns + max(REPORT_DELAY_NS, 2 * self._round_trip_ns), _Settlement(point, mark))
-
-    def _pay(self, settlement: _Settlement, now_ns: int) -> FundingPaid | None:
-        point = settlement.point
-        instrument = self._instruments[point.symbol]
-        lots = self._lots_at(point.symbol, point.happens_ns)
-        amount = payment_atoms(instrument, lots, settlement.mark_ticks, point.rate)
-        if not amount:
-            return None
-        asset = instrument.quote_asset
-        payment = FundingPaid(now_ns, point.symbol, point.exchange_ns // _NS_PER_MS, amount, asset, point.exchange_ns)
-        self._funding.append(payment)
-        self._balances[asset] += amount
-        self._on_funding(FundingRecord(payment, point, lots, settlement.mark_ticks))
-        return payment
-
-    def _lots_at(self, symbol: str, exchange_ns: int) -> int:
-        """Position at the exchange at that moment, of fills that are known."""
-        return sum(fill.side.sign * fill.lots for fill in self._fills if fill.symbol == symbol and fill.exchange_ns <= exchange_ns)
 
     def _answer(self, due_ns: int, answer: Any) -> None:
         self._answered += 1
         heappush(self._answers, (due_ns, self._answered, answer))
 
     def _report(self, request: RequestReconciliation, now_ns: int) -> ReconciliationReport:
-        after = dict(request.after_trade_ids)
         updates = [
             self._update(order, OrderStatus.PARTIALLY_FILLED if order.filled else OrderStatus.NEW, now_ns, now_ns)
             for order in self._open.values()
             if order.acknowledged
         ]
-        trades = [fill for fill in self._fills if fill.symbol in after and fill.trade_id > after[fill.symbol]]
-        balances = tuple(Balance(asset, amount, 0) for asset, amount in self._balances.items())
-        since = dict(request.funding_since_ns)
-        return ReconciliationReport(
-            now_ns,
-            request.decided_ns,
-            balances,
-            tuple(updates),
-            tuple(trades[-1000:]),
-            self._positions(),
-            tuple(each for each in self._funding if each.symbol in since and each.exchange_ns > since[each.symbol]),
-            Margin(CASH_ATOMS, CASH_ATOMS) if any(each.perpetual for each in self._instruments.values()) else None,
-        )
-
-    def _positions(self) -> tuple[Position, ...]:
-        """Of perpetuals, as the account has them by now."""
-        found = []
-        for symbol, instrument in self._instruments.items():
-            if instrument.perpetual:
-                atoms = self._lots_at(symbol, 1 << 62) * instrument.lot_atoms
-                found.append(Position(symbol, atoms, self._mid_x2(symbol) // 2, LEVERAGE))
-        return tuple(found)
+        return self._account.report(request, tuple(updates), now_ns)
 
     def _queried(self, query: QueryOrder, now_ns: int) -> Any:
         order = self._names.get(query.client_order_id)

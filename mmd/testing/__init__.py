@@ -5,4 +5,4 @@ Needs pytest. An adapter's author outside of this project parametrises one test 
 
 import pytest
 
-pytest.register_assert_rewrite("mmd.testing.conformance", "mmd.testing.steps")
+pytest.register_assert_rewrite("mmd.testing.conformance", "mmd.testing.order_steps", "mmd.testing.steps")

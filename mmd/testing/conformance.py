@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from mmd.testing import steps
+from mmd.testing import order_steps, steps
 from mmd.testing.session import Session
 from mmd.testing.venue import VenueHarness
 
@@ -56,44 +56,44 @@ class Step(msgspec.Struct, frozen=True):
 STEPS: tuple[Step, ...] = (
     Step("connect", "instruments first, then market data, clock and order entry", steps.connect),
     Step("sync", "the book equals the venue's through changes on both sides", steps.sync),
-    Step("place", "a resting order, as the venue itself lists it", steps.place),
-    Step("take", "an immediate order trades and leaves nothing behind", steps.take),
+    Step("place", "a resting order, as the venue itself lists it", order_steps.place),
+    Step("take", "an immediate order trades and leaves nothing behind", order_steps.take),
     Step(
         "reject_post_only",
         "a post-only order that would take is refused for certain",
-        steps.reject_post_only,
+        order_steps.reject_post_only,
         "post_only",
-        steps.refuse_all_post_only,
+        order_steps.refuse_all_post_only,
         "every post-only order is refused by the adapter",
     ),
-    Step("reject_filter", "an order below the venue's filters is refused for certain", steps.reject_filter),
+    Step("reject_filter", "an order below the venue's filters is refused for certain", order_steps.reject_filter),
     Step(
         "amend",
         "less quantity, same order, same place in the queue",
-        steps.amend,
+        order_steps.amend,
         "cancel_replace",
-        steps.refuse_amend,
+        order_steps.refuse_amend,
         "an amend is refused and the order stands",
     ),
     Step(
         "replace",
         "the old order goes before the new one comes; none comes for one that is gone",
-        steps.replace,
+        order_steps.replace,
         "cancel_replace",
-        steps.refuse_replace,
+        order_steps.refuse_replace,
         "a replacement is refused, both halves, and the order stands",
     ),
     Step(
         "modify",
         "another price and quantity, same order; one that would take is not left there",
-        steps.modify,
+        order_steps.modify,
         "modify",
-        steps.refuse_modify,
+        order_steps.refuse_modify,
         "a modification is refused and the order stands",
     ),
-    Step("cancel", "a cancel is confirmed; one of an unknown order is refused", steps.cancel),
-    Step("query", "an order's state, and that there is no such order, with the query's time", steps.query),
-    Step("fill", "fills partly and wholly, each once, with trade id and maker flag; balances follow", steps.fill),
+    Step("cancel", "a cancel is confirmed; one of an unknown order is refused", order_steps.cancel),
+    Step("query", "an order's state, and that there is no such order, with the query's time", order_steps.query),
+    Step("fill", "fills partly and wholly, each once, with trade id and maker flag; balances follow", order_steps.fill),
     Step(
         "unknown_outcome",
         "no answer, or a cut line: unknown, then found by a query",

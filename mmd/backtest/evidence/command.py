@@ -148,6 +148,7 @@ def results_command(
     page: Annotated[Path, typer.Option("--page", help="The page.")] = PAGE,
     markets: MarketsOption = "",
     kept: KeptOption = KEPT,
+    kept_only: Annotated[bool, typer.Option("--kept-only", help="Make no run: write the page of those that are kept.")] = False,
     jobs: JobsOption = 0,
     ray: RayOption = "",
 ) -> None:
@@ -157,19 +158,23 @@ def results_command(
     Examples:
       mmd evidence results
       mmd evidence results --bundle models/quote-v3 --page build/results.md --out build/results.json
+      mmd evidence results --kept-only
     """
     from mmd.backtest.evidence.kept import KeptRuns
     from mmd.backtest.evidence.results_page import results_page
-    from mmd.backtest.evidence.tuning import read_tuned
+    from mmd.backtest.evidence.tuning import bundle_of, read_tuned
 
     def work(progress: Progress) -> None:
         table = read_tuned(tuned)
         experiments = _judged(_markets(markets), table, data, bundle)
-        lines = _run(progress, KeptRuns(kept / "runs.jsonl"), experiments, lambda: _workers(ray, jobs))
+        runs = KeptRuns(kept / "runs.jsonl")
+        lines = runs.there(experiments) if kept_only else _run(progress, runs, experiments, lambda: _workers(ray, jobs))
         found = {(name.split(" | ")[0], name.split(" | ")[1], name.split(" | ")[2]): line for name, line in lines.items()}
         _write_json({name: _public(line) for name, line in lines.items()}, out)
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(results_page(found, table, _read_json(ablation)), encoding="utf-8")
+        card = bundle_of(bundle).card
+        networks = f"{card.name} {card.version}"
+        page.write_text(results_page(found, len(experiments), networks, table, _read_json(ablation)), encoding="utf-8")
 
     _with_progress(work)
     typer.echo(f"{page} and {out} written", err=True)

@@ -1,6 +1,7 @@
 """Outcomes that are kept by their experiment's key: what was run once with the same data and networks is not run again.
 
-A line a run in a file that only grows; a torn last line is left out. The figures that later pages need are kept, not whole reports.
+A line a run in a file that only grows; a torn last line is left out, and a run that failed is made again. Kept are the figures that
+later pages need, not whole reports.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ class KeptRuns:
         self._lines: dict[str, Line] = {}
         for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else []:
             kept = msgspec.json.decode(line, type=Line)
-            self._lines[kept.key] = kept
+            if kept.figures is not None:
+                self._lines[kept.key] = kept
+
+    def there(self, experiments: Mapping[str, Experiment]) -> dict[str, Line]:
+        """Those of the experiments that are kept, by their names."""
+        return {name: self._lines[key] for name, experiment in experiments.items() if (key := experiment.key()) in self._lines}
 
     def all_of(
         self, experiments: Mapping[str, Experiment], workers: Callable[[], Workers], on_done: Callable[[str], None]

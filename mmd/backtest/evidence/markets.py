@@ -30,7 +30,7 @@ class RealMarket:
     least_fills: int = 10
     """In each earlier part, else a trial counts as not trading."""
     fast: bool = field(default=True, repr=False)
-    """Whether the fast speed trades it (the same orders, compiled): with recorded funding marks and with networks it does not."""
+    """Whether the fast speed trades it (the same orders, compiled): with recorded funding marks it does not."""
 
     def experiment(self, data: Path, window: Window, **changes: object) -> Experiment:
         """A run on one of its parts. Raises `BacktestError` where its files are not there."""
@@ -46,7 +46,7 @@ class RealMarket:
             "latency": "5ms",
             "settings": LIFTED,
             "calendar": self.calendar,
-            "speed": "fast" if self.fast and changes.get("strategy", "neural") != "neural" else "exact",
+            "speed": "fast" if self.fast else "exact",
             **changes,
         }
         return Experiment(**values)  # type: ignore[arg-type]

@@ -29,8 +29,9 @@ _ABOUT = (
     "Made by `make results`; the runs are in `docs/evidence/results.json`. PnL per volume in bps, at a maker's fee of 2 bps, none, "
     "and a rebate of 0.5 bps. The 95 % block-bootstrap interval is that without fees, and shifts with them. Queue position: "
     "risk-averse. Latency is that of feed, order entry and response each. Limits on loss are lifted; sizes and position limits "
-    "are the defaults. Every strategy was tuned with as many Optuna trials on the earlier parts of each market "
-    "(`mmd evidence tune`, walk-forward); what is shown is traded in the last part, which nothing was chosen on. Of what such "
+    "are the defaults. What is called tuned was tuned with Optuna on the earlier parts of each market (`mmd evidence tune`, "
+    "walk-forward; the number of trials stands below). What is shown is traded in the last part, on which nothing was chosen. Of "
+    "what such "
     "numbers cannot tell, [another page](explanation/what-a-backtest-cannot-tell.md)."
 )
 _COMPARED = (
@@ -45,26 +46,45 @@ RunName = tuple[str, str, str]
 """Market, row, latency."""
 
 
-def results_page(lines: Mapping[RunName, Line], tuned: TunedTable, ablation: Mapping[str, Any] | None) -> str:
-    """The whole page."""
-    parts = [*_head(lines), "## The default against the best tuned baseline", "", *_verdicts(lines), "", *_heads(ablation)]
+def results_page(
+    lines: Mapping[RunName, Line], wanted: int, networks: str, tuned: TunedTable, ablation: Mapping[str, Any] | None
+) -> str:
+    """The whole page, of as many runs as there are of those that were `wanted`; `networks` names the bundle."""
+    parts = [
+        *_head(lines, wanted, networks),
+        "## The default against the best tuned baseline",
+        "",
+        *_verdicts(lines),
+        "",
+        *_heads(ablation),
+    ]
     for market in MARKETS:
-        parts += ["", f"## {market.name}", "", f"Traded: {market.span}.{_fills_word(lines, market)}", "", *_market(lines, market)]
+        parts += [
+            "",
+            f"## {market.name}",
+            "",
+            f"Traded: {market.span}.{_fills_word(lines, market)}",
+            "",
+            *_market(lines, market, tuned),
+        ]
     parts += ["", "## What was tuned to", "", *_settings(tuned)]
     return "\n".join(parts) + "\n"
 
 
-def _head(lines: Mapping[RunName, Line]) -> list[str]:
+def _head(lines: Mapping[RunName, Line], wanted: int, networks: str) -> list[str]:
     shares = [line.figures["split"]["unexplained_share"] for line in lines.values() if line.figures]
     failed = sum(line.figures is None for line in lines.values())
     worst = max(shares, default=0.0)
-    told = f"{len(lines)} runs, {failed} of them failed. Largest share of PnL that is not explained: {worst:.2%}"
+    told = f"Networks: {networks}. {len(lines)} runs, {failed} of them failed."
+    if len(lines) < wanted:
+        told += f" **{wanted - len(lines)} of {wanted} runs have not been made: `make results` goes on with them.**"
+    told += f" Largest share of PnL that is not explained: {worst:.2%}"
     return [
         "# Results on real data",
         "",
         *_wrapped(_ABOUT),
         "",
-        told + ("." if worst < MOST_UNEXPLAINED else ": **above 1 %**."),
+        *_wrapped(told + ("." if worst < MOST_UNEXPLAINED else ": **above 1 %**.")),
         "",
     ]
 
@@ -139,7 +159,7 @@ def _heads(ablation: Mapping[str, Any] | None) -> list[str]:
     return rows
 
 
-def _market(lines: Mapping[RunName, Line], market: RealMarket) -> list[str]:
+def _market(lines: Mapping[RunName, Line], market: RealMarket, tuned: TunedTable) -> list[str]:
     rows = [
         "| strategy | latency | fills | 2 bps | 0 | -0.5 bps | 0, interval | markout 1 s, bps | quoted | funding | unexplained |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -148,7 +168,9 @@ def _market(lines: Mapping[RunName, Line], market: RealMarket) -> list[str]:
         for latency in LATENCIES:
             line = lines.get((market.name, row, latency))
             if line is None:
-                rows.append(f"| {row} | {latency} | not tuned: no trial traded enough | | | | | | | | |")
+                settings = row == DEFAULT or row.removesuffix(", tuned") in tuned.get(market.name, {})
+                why = "not run yet" if settings else "not tuned, or no trial traded enough"
+                rows.append(f"| {row} | {latency} | {why} | | | | | | | | |")
             elif line.figures is None:
                 rows.append(f"| {row} | {latency} | {line.error} | | | | | | | | |")
             else:

@@ -6,6 +6,7 @@ So what is kept lies in a folder named by a hash of every source that goes into 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -70,7 +71,10 @@ def compiled_entry(signature: Any) -> Callable[[Callable[..., Any]], Any]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             numba.config.CACHE_DIR = str(folder)
-            return numba.cfunc(signature, cache=True, **options)(function)
+            with (folder / f"{function.__name__}.lock").open("w") as lock:
+                # One process compiles, and the others find what it kept.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                return numba.cfunc(signature, cache=True, **options)(function)
         except OSError:
             return numba.cfunc(signature, cache=False, **options)(function)
         finally:

@@ -128,9 +128,8 @@ class MarketColumns:
         self.use.seconds += time.process_time() - started
         return made
 
-    def of_market(self, symbol: str, key: str, make: Callable[[], Arrays]) -> Arrays:
-        """Other arrays that depend on the symbol's market and what the key says."""
-        key = f"{key} of {self._keys[symbol]}"
+    def arrays(self, key: str, make: Callable[[], Arrays]) -> Arrays:
+        """Any other arrays, by all that they depend on."""
         found = _memory_of_arrays.get(key)
         if found is not None:
             self.use.found += 1

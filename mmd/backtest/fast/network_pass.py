@@ -7,6 +7,7 @@ trunk, the market's part in its joined layer, is kept, so that what remains for 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
@@ -67,7 +68,9 @@ def network_pass(columns: MarketColumns, symbol: str, bundle: Bundle, predictor:
         f"{networks_digest(bundle)} {predictor.variant_name} {companion} {runtime.name} {runtime.version} {card.training_range!r} "
         f"{card.steps} {card.companion and card.companion.steps} {gate.max_out_of_range_score!r}"
     )
-    arrays = columns.of_market(symbol, f"networks {FORMAT} {about}", make)
+    # The latencies of the feed and of orders change nothing of what is seen: one pass serves all.
+    seen = hashlib.sha256(market.rows.tobytes() + market.steps["before"].tobytes()).hexdigest()
+    arrays = columns.arrays(f"networks {FORMAT} {about} of rows {seen}", make)
     trunk = arrays["trunk"].reshape(-1, dense.width)
     return NetworkPass(bundle, arrays["predictions"], trunk, dense, predictor.companion is not None)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmd.backtest.account import FundingRecord
 from mmd.backtest.errors import BacktestError
 from mmd.backtest.fast import layout
 from mmd.backtest.fast.entry import addresses
@@ -20,7 +21,6 @@ from mmd.backtest.fast.settings import Setup, world
 from mmd.backtest.funding import NS_PER_MS
 from mmd.backtest.matching import Matcher
 from mmd.backtest.recorder import SymbolTrack
-from mmd.backtest.venue import FundingRecord
 from mmd.execution.client_order_ids import base36
 from mmd.quoting.quote import Quote, RawQuote
 from mmd.risk.limits import RiskLimits

@@ -32,6 +32,9 @@ from mmd.trader.desk import quote_model
 from tests.unit.backtest.quotes import write_quotes
 from tests.unit.backtest.test_sweep import Here
 
+pytestmark = pytest.mark.timeout(300)
+"""Whoever comes first compiles the fast speed, which takes a minute on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
@@ -173,14 +176,16 @@ def test_the_page_shows_losers_failures_and_what_is_not_explained() -> None:
     lines = {(name, DEFAULT, "5ms"): line([-0.2] * 20), (name, "glft, tuned", "5ms"): line([0.1] * 20)}
     lines[name, "fixed, tuned", "5ms"] = line([-0.3] * 20)
     lines[name, "fixed, tuned", "1ms"] = Line("k", Experiment(places=()), None, "the data has ended")
-    page = results_page(lines, {}, None)
+    page = results_page(lines, 4, "nets 7", {}, None)
     assert f"| {name} | {DEFAULT} | 7 | -20 [-1, 1] | -30 [-30, -30] |" in page
     assert f"| {name} | glft, tuned |" in page
     assert "| fixed, tuned | 1ms | the data has ended |" in page
     assert "| fixed, tuned | 5ms | 7 | -32 | -30 | -29.5 |" in page
+    assert "Networks: nets 7. 4 runs, 1 of them failed. Largest" in page
     assert "not explained: 0.00%." in page
+    assert "**2 of 6 runs have not been made" in results_page(lines, 6, "nets 7", {}, None).replace("\n", " ")
     lines[name, DEFAULT, "5ms"].figures["split"]["unexplained_share"] = 0.02  # type: ignore[index]
-    assert "**above 1 %**" in results_page(lines, {}, None)
+    assert "**above 1 %**" in results_page(lines, 4, "nets 7", {}, None)
 
 
 def test_weights_come_into_the_card_from_evidence_about_these_networks_alone(tmp_path: Path, bundle: Bundle) -> None:

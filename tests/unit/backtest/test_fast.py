@@ -30,6 +30,9 @@ from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
 from tests.unit.backtest.synthetic import SECOND, write_simulated
 from tests.unit.backtest.test_faulty_data import book, trades, write
 
+pytestmark = pytest.mark.timeout(300)
+"""Whoever comes first compiles the fast speed, which takes a minute on a busy machine."""
+
 Line = tuple[int, str, int, int, int, int]
 """Time, command, side, price, lots, number of the order."""
 TRACKED = ("times", "mids_x2", "positions", "cash", "bids", "asks", "limits", "fills", "fill_mids_x2", "attributions", "funding")

@@ -18,6 +18,9 @@ from mmd.inference.bundle import content_digest, load_bundle
 from mmd.learning.promotion import promoted
 from tests.unit.backtest.synthetic import write_simulated
 
+pytestmark = pytest.mark.timeout(300)
+"""Whoever comes first compiles the fast speed, which takes a minute on a busy machine."""
+
 TICK = 0.01
 MS = 1_000_000
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "quote-v1"
