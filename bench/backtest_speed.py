@@ -52,16 +52,22 @@ def main(arguments: list[str]) -> int:
                 exact = run_backtest([place], [], options)
                 fast = run_backtest([place], [], replace(options, speed="fast"))
                 events = exact.events
-                if [track.fills for track in exact.recorder.tracks.values()] != [
-                    track.fills for track in fast.recorder.tracks.values()
-                ]:
+                if fills(exact) != fills(fast):
                     raise SystemExit(f"{strategy}: the two speeds differ")
                 took(f"exact, {strategy}", exact.seconds)
                 took(f"fast, {strategy}", fast.seconds)
                 if strategy == STRATEGIES[0]:
                     took("making the cache (once a market)", fast.cache.seconds if fast.cache else 0.0)
                 took("hftbacktest's bare loop", bare_loop(fast.markets[0]))
-            took("exact, neural", run_backtest([place], [], parse_options(strategy="neural"), networks).seconds)
+            options = parse_options(strategy="neural")
+            exact = run_backtest([place], [], options, networks)
+            before = run_backtest([place], [], replace(options, speed="fast"), networks)
+            fast = run_backtest([place], [], replace(options, speed="fast"), networks)
+            if fills(exact) != fills(fast):
+                raise SystemExit("neural: the two speeds differ")
+            took("exact, neural", exact.seconds)
+            took("fast, neural", fast.seconds)
+            took("making the cache of the networks (once a market and bundle)", before.cache.seconds if before.cache else 0.0)
     table = rows(best, events)
     Path(arguments[1]).write_text(page(table, place.name, events), encoding="utf-8")
     if len(arguments) == 3:

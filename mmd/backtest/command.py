@@ -73,7 +73,7 @@ def backtest(
     ] = "",
     speed: Annotated[
         str,
-        typer.Option("--speed", help="exact, or fast: the same orders, compiled; without networks, one symbol (see the how-to)."),
+        typer.Option("--speed", help="exact, or fast: the same orders, compiled, of one symbol (see the how-to)."),
     ] = "exact",
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of quoting or risk; may be repeated.")
