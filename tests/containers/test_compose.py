@@ -122,6 +122,7 @@ def resume(stack: Stack) -> None:
 
 
 def test_a_halt_by_http_leaves_nothing_and_is_seen(stack: Stack) -> None:
+    wait_for("orders", lambda: state(stack)["open_orders"])
     answer = fetch(stack.url("mmd", 8780) + "/halt", token=stack.token(), data={"reason": "by hand 42", "wait": "20"})
     assert answer["halted"]
     assert answer["confirmed_gone"]
