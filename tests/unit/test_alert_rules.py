@@ -106,3 +106,19 @@ def test_the_tools_of_prometheus_and_alertmanager_agree(command: str) -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{command.split()[0]} is missing: make setup-system")
     done = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.system
+@pytest.mark.timeout(600)
+def test_the_dashboards_fit_the_schema_that_grafana_publishes(tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("npm is missing: make setup-system")
+    folder = shutil.copytree(ROOT / "deploy/grafana/schema", tmp_path / "schema", ignore=shutil.ignore_patterns("node_modules"))
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps({**DASHBOARDS["risk.json"], "refresh": 5}), encoding="utf-8")
+    paths = [*sorted((ROOT / "deploy/grafana/dashboards").glob("*.json")), broken]
+    done = subprocess.run(["node", "check.mjs", *paths], cwd=folder, capture_output=True, text=True, check=True)
+    errors = json.loads(done.stdout)
+    assert errors.pop("broken.json") == ["/refresh: must be string"]
+    assert errors == {name: [] for name in DASHBOARDS}
