@@ -134,19 +134,15 @@ def order_fault(view: RiskView, known: _InstrumentLimits, bounds: Bounds, buying
 def exposure_fault(view: RiskView, known: _InstrumentLimits, bounds: Bounds, buying: bool, price_x2: int, lots: int) -> int:
     """Position and gross exposure, valued at `price_x2`: twice the mid or the order's price, whichever is higher."""
     position, lot_atoms = view.position_atoms, known.lot_atoms
-    # The largest position, long or short, that could come of what is at risk by now.
-    long = position + view.buy_at_risk_lots * lot_atoms
-    short = view.sell_at_risk_lots * lot_atoms - position
-    before = larger(long, short)
     if buying:
-        side_worst = long = long + lots * lot_atoms
+        side_worst = position + (view.buy_at_risk_lots + lots) * lot_atoms
     else:
-        side_worst = short = short + lots * lot_atoms
+        side_worst = (view.sell_at_risk_lots + lots) * lot_atoms - position
     if side_worst * price_x2 > known.position_bound:
         return POSITION
-    after = larger(long, short)
-    # An order that does not grow the worst case may pass above the limit too: it is the way back.
-    if after > before and view.other_exposure_atoms + quote_atoms(known, after, price_x2) > bounds.max_gross_atoms:
+    # An order answers for its own side, however much worse the other one stands: that may be gone a moment later. One that can do
+    # nothing but reduce the position passes above the limit too: it is the way back.
+    if side_worst > 0 and view.other_exposure_atoms + quote_atoms(known, side_worst, price_x2) > bounds.max_gross_atoms:
         return GROSS_EXPOSURE
     return 0
 

@@ -30,7 +30,7 @@ glft_terms = _glft.glft_terms
 inventory_shift, outward_prices = _quote.inventory_shift, _quote.outward_prices
 quote_lots, quote_sizes, tradable = _quote.quote_lots, _quote.quote_sizes, _quote.tradable
 check_order, standing_fault, exposure_fault = _checks.order_fault, _checks.standing_fault, _checks.exposure_fault
-age_fault, larger, quote_atoms = _checks.age_fault, _checks.larger, _checks.quote_atoms
+age_fault, quote_atoms = _checks.age_fault, _checks.quote_atoms
 inventory_row, distance_outside = _inventory.inventory_row, _gate.distance_outside
 expected_move, network_spread = _neural.expected_move, _neural.network_spread
 side_terms, skew_terms = _neural.side_terms, _neural.skew_terms
@@ -54,7 +54,6 @@ ALL = (
     exposure_fault,
     standing_fault,
     age_fault,
-    larger,
     quote_atoms,
     _inventory.share_within,
     inventory_row,

@@ -272,6 +272,28 @@ def test_gross_exposure_adds_the_worst_case_of_every_symbol() -> None:
     assert bench.check() is DenialReason.GROSS_EXPOSURE
 
 
+def test_an_order_answers_to_the_gross_limit_for_its_own_side_however_much_stands_on_the_other() -> None:
+    # Since the buys were let pass the price has risen, or the other symbols' exposure has: a sell that does not exceed them would
+    # keep the worst case above the limit for longer than they do.
+    bench = Bench()
+    bench.side = Side.SELL
+    bench.view.buy_at_risk_lots = BTC.lots("0.03")
+    bench.view.other_exposure_atoms = atoms(2_900)
+    assert bench.check() is DenialReason.GROSS_EXPOSURE
+    bench.view.other_exposure_atoms = atoms(2_800)
+    assert bench.check() is None
+
+
+def test_above_the_gross_limit_an_order_may_close_the_position_and_go_no_further() -> None:
+    bench = Bench()
+    bench.side = Side.SELL
+    bench.view.position_atoms = bench.lots * BTC.lot_atoms
+    bench.view.other_exposure_atoms = atoms(9_000)
+    assert bench.check() is None
+    bench.lots += 1
+    assert bench.check() is DenialReason.GROSS_EXPOSURE
+
+
 def test_a_position_that_cannot_be_valued_fills_the_gross_limit() -> None:
     checks = Bench().checks
     assert checks.exposure_atoms("BTCUSDT", 1, 0, 0, 0, 0) == atoms(3_000)
