@@ -70,8 +70,9 @@ class Auditor:
         self._process = process
         self._market = MarketAudit(self._exchange, process)
         self._leaving = False
-        self._channel_up = self._reconciled = False
+        self._channel_up = self._reconciled = self._compared = False
         self._limited_until_ns = 0
+        """End of a ban on the process's clock; 0 once that has been reached, whatever the clock does afterwards."""
         self._halted = self._latch_on_disk is not None and self._latch_on_disk.halted
         limits = process.config.risk
         self._max_position_atoms = limit_atoms(limits.max_position_notional)
@@ -94,6 +95,8 @@ class Auditor:
     def before_event(self, event: Any) -> None:
         """Take note of what the process is about to know."""
         kind = type(event)
+        if self._process.clock_ns() >= self._limited_until_ns:
+            self._limited_until_ns = 0
         if kind in (TouchUpdate, DepthUpdate, MarketTrade, FeedStatus, DepthSnapshot):
             self._market.before(event)
         elif kind is Fill:
@@ -105,6 +108,7 @@ class Auditor:
             for trade in event.trades:
                 self._deliver(trade)
             self._reconciled = self._channel_up
+            self._compared = True
         elif kind is ExternalBalanceChange:
             self._reconciled = False
         elif kind is RateLimited:
@@ -136,7 +140,8 @@ class Auditor:
     def _deliver(self, fill: Fill) -> None:
         key = (fill.symbol, fill.trade_id, fill.exchange_ns)
         earlier = fill.exchange_ns < self._exchange.opened_ns - EARLIER_NS // 2
-        if earlier or key in self._delivered or fill.symbol not in self._position_atoms:
+        stranger = fill.client_order_id in self._exchange.strangers
+        if earlier or stranger or key in self._delivered or fill.symbol not in self._position_atoms:
             return
         self._delivered[key] = fill
         instrument = self._exchange.instruments[fill.symbol]
@@ -241,7 +246,7 @@ class Auditor:
         require(not self._leaving, "halt", f"{command} while leaving")
         require(self._channel_up, "pause", f"{command} on an order line that is down")
         require(self._reconciled, "pause", f"{command} before ledgers were compared")
-        require(now_ns >= self._limited_until_ns, "pause", f"{command} during a ban")
+        require(not self._limited_until_ns, "pause", f"{command} during a ban")
         why = self._market.why_no_quote(symbol, now_ns)
         if why:
             raise Violation("book", f"{command} although {why}")
@@ -331,8 +336,12 @@ class Auditor:
     # ---- the end
 
     def on_exit(self) -> None:
-        """It says that nothing of ours is open, and goes."""
+        """It says that nothing of ours is open, has looked once more, and goes."""
         self._nothing_alive("after it left")
+
+    def on_leaving(self) -> None:
+        """The core says that nothing of ours is open. What an earlier run left it can know only from the exchange."""
+        require(self._compared, "alive", "it says that nothing of ours is open, and has never asked")
 
     def _nothing_alive(self, when: str) -> None:
         alive = [order.client_order_id for order in self._exchange.ours()]

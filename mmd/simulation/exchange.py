@@ -13,8 +13,18 @@ from mmd.exchanges.adapter import Event, OrderCommand
 from mmd.exchanges.binance.order_messages import OrderNames
 from mmd.exchanges.binance.replies import Envelope, ReplyDecoder, ReplyError
 from mmd.execution.client_order_ids import ClientOrderIds
-from mmd.mock.engine import EngineEvent, ExecutionType, MatchingEngine, NewOrder, OrderReport, OrderType, TimeInForce
-from mmd.mock.engine_commands import EngineCommands, order_update
+from mmd.execution.ledger import balance_changes
+from mmd.mock.engine import (
+    AccountTrade,
+    EngineEvent,
+    ExecutionType,
+    MatchingEngine,
+    NewOrder,
+    OrderReport,
+    OrderType,
+    TimeInForce,
+)
+from mmd.mock.engine_commands import EngineCommands, fill_of, order_update
 from mmd.simulation.settings import PREFIX, RECEIVE_WINDOW_MS, START_TICKS, Surroundings
 from mmd.simulation.story import MS, NS, MarketStep
 from mmd.types.instrument import ATOMS_PER_UNIT, Instrument
@@ -37,6 +47,9 @@ LEVEL_STEP_TICKS = 3
 LEVELS = 6
 START_ATOMS = 1_000_000 * ATOMS_PER_UNIT
 EARLIER_NS = 3_600 * NS
+
+LEFT_ALONE = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED)
+"""What becomes of an order that nobody touches: a crash of the market may reach even one far below it."""
 
 Touch = tuple[int, int, int, int]
 
@@ -66,6 +79,7 @@ class SimulatedExchange:
         self.true_volume_atoms: Counter[str] = Counter()
         """Notional of every trade of ours that ever was."""
         self.deposited_atoms: Counter[str] = Counter()
+        """Base that came (went, below zero) and is not ours: deposits, and what strangers' orders traded in our account."""
         self.strangers: dict[str, tuple[str, int]] = {}
         """Orders of others in our account: symbol and lots, by client id."""
         self.reset_count = 0
@@ -188,8 +202,15 @@ class SimulatedExchange:
         self.touches[self.life, symbol, update_id] = (touch[0], touch[1], touch[2], touch[3])
         for event in events:
             if isinstance(event, OrderReport) and event.account == ACCOUNT and event.trade is not None:
-                unit = self.instruments[symbol].notional_atoms
-                self.true_volume_atoms[symbol] += event.trade.price_ticks * event.trade.lots * unit
+                self._note_trade(symbol, event.trade)
+
+    def _note_trade(self, symbol: str, trade: AccountTrade) -> None:
+        instrument = self.instruments[symbol]
+        if trade.client_order_id in self.strangers:
+            # No trade of ours: to our ledger it is a balance that moves without one.
+            self.deposited_atoms[symbol] += balance_changes(fill_of(trade, 0), instrument)[instrument.base_asset]
+        else:
+            self.true_volume_atoms[symbol] += trade.price_ticks * trade.lots * instrument.notional_atoms
 
     def note_book(self, symbol: str) -> None:
         """Keep the whole book as it is."""
@@ -283,7 +304,7 @@ class SimulatedExchange:
         missing = []
         for name, (symbol, lots) in self.strangers.items():
             order = self.engine.find_order(ACCOUNT, symbol, client_order_id=name)
-            if order.status is not OrderStatus.NEW or order.lots != lots:
+            if order.status not in LEFT_ALONE or order.lots != lots:
                 missing.append(name)
         return missing
 

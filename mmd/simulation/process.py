@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, cast
 
+import msgspec
+
 from mmd.daemon.checkpoint import CheckpointError, CheckpointFile
 from mmd.daemon.dispatcher import Dispatcher, ResumeRefused
 from mmd.daemon.halt_file import HaltFile
@@ -54,6 +56,9 @@ class Witness(Protocol):
 
     def resume_asked(self) -> None:
         """A person resumes."""
+
+    def on_leaving(self) -> None:
+        """The core says that it is done."""
 
 
 class World(Protocol):
@@ -147,10 +152,14 @@ class SimulatedProcess:
             until(self._go_on)
 
     def _go_on(self) -> None:
-        """The loop finds everything ready at once: sockets or the timer first, as it happens."""
+        """The loop finds everything ready at once: sockets or the timer first, as it happens.
+
+        What lay in the kernel's buffers meanwhile is read now, and bears the time of that.
+        """
         missed, self._missed = self._missed or [], None
+        now_ns = self.clock_ns()
         for batch in missed:
-            self.deliver(*batch)
+            self.deliver(*(msgspec.structs.replace(event, receive_ns=now_ns) for event in batch))
 
     def deliver(self, *events: Any) -> None:
         """Events, and the end of their batch."""
@@ -169,6 +178,7 @@ class SimulatedProcess:
             return
         if self.dispatcher.exited.done() and not self._sweeping:
             self._sweeping = True
+            self._witness.on_leaving()
             self._sweep(SWEEPS)
 
     def _handle(self, events: Sequence[Any]) -> None:

@@ -15,8 +15,9 @@ import msgspec
 NS = 1_000_000_000
 MS = 1_000_000
 
-Ending = Literal["halt", "halt_crash", "shutdown", "crash", "run"]
-"""`halt_crash`: halted, and killed at once; it comes back. `crash`: killed, and it does not come back."""
+Ending = Literal["halt", "halt_crash", "shutdown", "crash", "run", "leave_anew"]
+"""`halt_crash`: halted, and killed at once; it comes back. `crash`: killed, and it does not come back. `leave_anew` (never drawn):
+killed, and asked to leave as soon as it is back."""
 ENDINGS: tuple[Ending, ...] = ("halt", "halt_crash", "shutdown", "shutdown", "crash", "run", "run")
 TURNING_SHARE = 0.1
 MOVES = ("move", "move", "move", "take", "take", "take", "sweep")

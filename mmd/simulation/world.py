@@ -134,6 +134,8 @@ class SimulatedWorld:
             return
         if self.told is not None:
             listen(self, self.process)
+        if self._over and self.story.ending == "leave_anew":
+            self.process.leave()
 
     def died(self, process: SimulatedProcess) -> None:
         """Exited or killed."""
@@ -341,7 +343,7 @@ class SimulatedWorld:
         if ending == "run":
             return
         if self.process is None:
-            if self.counts["exits"] or ending == "crash":
+            if self.counts["exits"] or ending in ("crash", "leave_anew"):
                 return
             self.later(300 * MS, self._take_leave)
             return

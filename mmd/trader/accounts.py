@@ -57,6 +57,11 @@ class ReconciliationRoutine:
         self.neutral_base_atoms: dict[str, int] = {}
         self.counts = {"made": 0, "failed": 0, "healed": 0, "fills_recovered": 0, "foreign_orders": 0}
 
+    @property
+    def compared(self) -> bool:
+        """Whether the venue's view of the account was heard in this session: before that, nobody knows what an earlier one left."""
+        return self._answered_ns > 0
+
     def request(self, reason: str, now_ns: int) -> RequestReconciliation:
         """Ask now. A recorded neutral base is what makes earlier trades ours to book, so without one none are asked for."""
         self._requested_ns = now_ns

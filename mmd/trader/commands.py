@@ -34,9 +34,16 @@ class Outbox:
         """Append."""
         self._commands.append(command)
 
-    def put_first(self, command: Command) -> None:
-        """Ahead of everything this event has already decided."""
-        self._commands.insert(0, command)
+    def put_checkpoint(self, checkpoint: PersistLedger) -> None:
+        """Ahead of what it must precede: any order, and the end. Cancels decided upon before do not wait for the disk.
+
+        One for each event, made when everything of it is decided: of two, the older would be written over the newer.
+        """
+        for place, command in enumerate(self._commands):
+            if isinstance(command, Rising | Exit):
+                self._commands.insert(place, checkpoint)
+                return
+        self._commands.append(checkpoint)
 
     def put_halt(self, latch: PersistHalt) -> list[Rising]:
         """The latch goes ahead of everything this event has already decided; what would add risk is taken out and returned."""

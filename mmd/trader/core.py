@@ -21,6 +21,7 @@ from mmd.risk.limits import NS_PER_MS, nanoseconds
 from mmd.trader.account_events import AccountEvents
 from mmd.trader.accounts import ReconciliationRoutine
 from mmd.trader.commands import Command, Outbox
+from mmd.trader.control_events import ControlEvents
 from mmd.trader.desk import SymbolDesk
 from mmd.trader.flatten import Flattening
 from mmd.trader.order_desk import OrderDesk
@@ -143,6 +144,7 @@ class Trader:
         self.account_events = AccountEvents(
             self, self.tracker, self.safeguards, self.orders, self.accounts, self.markouts, self._outbox
         )
+        self.control_events = ControlEvents(self, self.safeguards, self.orders, self.accounts, self.flattening, self._outbox)
         self._handlers: dict[type, Callable[[Any], None]] = {
             TouchUpdate: self._on_touch,
             DepthUpdate: self._on_depth,
@@ -172,14 +174,14 @@ class Trader:
             ClockSync: self.account_events.on_clock,
             InstrumentsLoaded: self._ignore,
             MarkPrice: self._on_mark_price,
-            GuardStatus: self._on_guard,
-            HaltRequest: self._on_halt,
-            FlattenRequest: self._on_flatten,
-            ResumeRequest: self._on_resume,
-            Shutdown: self._on_shutdown,
-            SwapNetworks: self._on_swap,
-            ChallengeNetworks: self._on_challenge,
-            ExternalSignal: self._on_signal,
+            GuardStatus: self.control_events.on_guard,
+            HaltRequest: self.control_events.on_halt,
+            FlattenRequest: self.control_events.on_flatten,
+            ResumeRequest: self.control_events.on_resume,
+            Shutdown: self.control_events.on_shutdown,
+            SwapNetworks: self.control_events.on_swap,
+            ChallengeNetworks: self.control_events.on_challenge,
+            ExternalSignal: self.control_events.on_signal,
         }
 
     def on_event(self, event: Event) -> Sequence[Command]:
@@ -187,7 +189,7 @@ class Trader:
         self._handlers[type(event)](event)
         if self.orders.checkpoint_due:
             self.orders.checkpoint_due = False
-            self._outbox.put_first(self._checkpoint())
+            self._outbox.put_checkpoint(self._checkpoint())
         return self._outbox.take()
 
     @property
@@ -202,6 +204,15 @@ class Trader:
 
     def _has_open(self, desk: SymbolDesk) -> bool:
         return bool(self.tracker.working(desk.instrument.symbol))
+
+    def serve(self, bundle: Bundle) -> None:
+        """The networks of this bundle are the ones in service."""
+        self.bundle = bundle
+        self._board.serve(bundle)
+
+    def watch(self, bundle: Bundle | None) -> None:
+        """Those of this one are watched in shadow; None: of none."""
+        self._board.challenge(bundle)
 
     def report(self, now_ns: int) -> TraderReport:
         """What /state, /metrics and the terminal show."""
@@ -284,7 +295,7 @@ class Trader:
     def _ignore(self, event: Event) -> None:
         """Nothing in the core depends on it."""
 
-    # ---- time and control
+    # ---- time
 
     def _on_timer(self, event: Timer) -> None:
         self.now_ns = self._timer_ns = now = event.receive_ns
@@ -323,21 +334,7 @@ class Trader:
         else:
             self.markouts.on_invalid(now, symbol)
 
-    def _on_guard(self, event: GuardStatus) -> None:
-        self.now_ns = event.receive_ns
-        self.safeguards.pause_all(PauseReason.GUARD_LOST, not event.alive, event.receive_ns)
-        for desk in self.desks.values():
-            self.refresh(desk, event.receive_ns)
-
-    def _on_halt(self, event: HaltRequest) -> None:
-        self.now_ns = event.receive_ns
-        self.flattening.stop()
-        self.halt(event.reason, event.actor)
-
-    def _on_flatten(self, event: FlattenRequest) -> None:
-        self.now_ns = event.receive_ns
-        self.halt(event.reason, event.actor)
-        self.flattening.begin(event)
+    # ---- coming to a stop
 
     def halt(self, reason: str, actor: str) -> None:
         """Latch, take back what was not handed out yet, cancel everything of ours. A second halt keeps the first one's record."""
@@ -348,43 +345,9 @@ class Trader:
         for desk in self.desks.values():
             self.orders.withdraw(desk, self.now_ns)
 
-    def _on_resume(self, event: ResumeRequest) -> None:
-        self.now_ns = event.receive_ns
-        if not self.safeguards.latch.halted or not event.reason.strip():
-            return
-        self.flattening.stop()
-        self._outbox.put(PersistHalt(self.safeguards.latch.resume(event.reason, event.actor, event.receive_ns)))
-        self.safeguards.errors.succeeded()
-        self.safeguards.pauses.forgive(event.receive_ns)
-        if self.orders.channel_up:
-            self.safeguards.pause_all(PauseReason.RECONCILING, True, event.receive_ns)
-            self._outbox.put(self.accounts.request("resume", event.receive_ns))
-
-    def _on_shutdown(self, event: Shutdown) -> None:
-        self.now_ns = event.receive_ns
-        self.orders.leaving = True
-        for desk in self.desks.values():
-            self.orders.withdraw(desk, event.receive_ns)
-        self.leave_when_clear()
-
-    def _on_challenge(self, event: ChallengeNetworks) -> None:
-        self._board.challenge(event.bundle)
-        for symbol, desk in self.desks.items():
-            desk.challenge(event.bundle, event.predictors.get(symbol))
-
-    def _on_signal(self, event: ExternalSignal) -> None:
-        self.signals.on_signal(event)
-
-    def _on_swap(self, event: SwapNetworks) -> None:
-        self.now_ns = event.receive_ns
-        self.bundle = event.bundle
-        self._board.serve(event.bundle)
-        for symbol, desk in self.desks.items():
-            desk.use(event.bundle, event.predictors[symbol])
-
     def leave_when_clear(self) -> None:
-        """Exit once nothing of ours is open, if we were asked to leave."""
-        if self.orders.leaving and not self._exited and not self.tracker.all_open():
+        """Exit once nothing of ours is open, if we were asked to leave: nothing that an earlier session left, either."""
+        if self.orders.leaving and not self._exited and self.accounts.compared and not self.tracker.open_count:
             self._exited = True
             self.persist()
             self._outbox.put(Exit(self.now_ns, "no order of ours is open"))
@@ -437,8 +400,8 @@ class Trader:
             self.halt(reason, "core")
 
     def persist(self) -> None:
-        """Write a checkpoint before any later command is carried out."""
-        self._outbox.put(self._checkpoint())
+        """Write a checkpoint once this event is dealt with, before any order that it decides on leaves."""
+        self.orders.checkpoint_due = True
 
     def _checkpoint(self) -> PersistLedger:
         return PersistLedger(msgspec.json.encode({**self.safeguards.state(), **self.accounts.state()}))

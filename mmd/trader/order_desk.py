@@ -54,7 +54,7 @@ class OrderDesk:
         self.commands: dict[str, int] = {}
         """Everything about orders that was decided upon, by the name of the command."""
         self.checkpoint_due = False
-        """Set when an order count must be on disk before the order leaves; the trader looks before it hands out commands."""
+        """Set when something must be on disk before an order leaves; the trader looks before it hands out commands."""
 
     def apply(self, desk: SymbolDesk, quote: Quote, now_ns: int) -> None:
         """Bring live orders towards the quote, as far as the checks allow."""

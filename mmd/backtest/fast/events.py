@@ -158,7 +158,7 @@ def open_channel(w: World) -> None:
 def leave_when_clear(w: World) -> None:
     """Exit once nothing of ours is open, if we were asked to leave."""
     s = w.state[0]
-    if s.leaving and not s.exited and s.open_orders == 0:
+    if s.leaving and not s.exited and not s.starting and s.open_orders == 0:
         s.exited = True
 
 

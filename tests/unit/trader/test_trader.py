@@ -12,6 +12,7 @@ from mmd.types.market import DepthUpdate, FeedState, FeedStatus, Side
 from mmd.types.orders import (
     CancelOrder,
     CancelRejected,
+    ClockSync,
     OrderChannelStatus,
     OrderNotFound,
     OrderRejected,
@@ -221,6 +222,34 @@ def test_shutdown_cancels_and_exits_only_when_all_is_gone() -> None:
     assert of(Exit, session.commands) == []
     commands = session.give(session.update(placed[1], OrderStatus.CANCELED))
     assert of(Exit, commands)
+
+
+def test_asked_to_leave_before_ledgers_were_compared_it_finds_and_cancels_what_an_earlier_session_left() -> None:
+    session = Session()
+    assert of(Exit, session.give(Shutdown(session.now, "SIGTERM"))) == []
+    session.give(ClockSync(session.now, 0, 1000))
+    assert of(RequestReconciliation, session.give(OrderChannelStatus(session.now, True)))
+    assert of(Exit, session.wait(0.1)) == []
+    left = PlaceOrder(session.now - SECOND, "mmd-s0-1", "BTCUSDT", Side.BUY, 5_999_000, 10)
+    commands = session.report(open_orders=(session.update(left, OrderStatus.NEW, exchange_id=7),))
+    assert [cancel.client_order_id for cancel in of(CancelOrder, commands)] == ["mmd-s0-1"]
+    assert of(Exit, commands) == []
+    assert of(Exit, session.give(session.update(left, OrderStatus.CANCELED, exchange_id=7)))
+
+
+def test_an_event_writes_one_checkpoint_which_holds_all_of_it_and_goes_ahead_of_its_orders() -> None:
+    session = Session()
+    session.give(ClockSync(session.now, 0, 1000))
+    session.give(FeedStatus(session.now, FeedState.CONNECTED, ("BTCUSDT",)))
+    session.give(OrderChannelStatus(session.now, True))
+    session.snapshot()
+    session.touch()
+    # The first comparison is to be kept, and the orders that it allows are to be counted.
+    commands = session.report()
+    assert [type(command) for command in commands] == [PersistLedger, PlaceOrder, PlaceOrder]
+    document = json.loads(commands[0].document)
+    assert document["order_rate"]["recent"] >= 2
+    assert document["neutral_base_atoms"] == {"BTCUSDT": session.base_atoms}
 
 
 def test_a_lost_channel_makes_requests_unknown_and_they_are_cancelled_and_queried_on_return() -> None:
