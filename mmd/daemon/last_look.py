@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
+from mmd.daemon.steady_clock import utc_ns
 from mmd.exchanges.adapter import AuditError, ExchangeAdapter, VenueOrder
 from mmd.journal.records import SentByShell
 from mmd.types.orders import CancelOrder
@@ -35,7 +35,7 @@ async def sweep(
             return orders
         log.warning("cancelling orders that the venue still lists", orders=[order.client_order_id for order in orders])
         for order in orders:
-            cancel = CancelOrder(time.time_ns(), order.client_order_id, order.symbol)
+            cancel = CancelOrder(utc_ns(), order.client_order_id, order.symbol)
             record(SentByShell(cancel))
             adapter.send(cancel)
         await asyncio.sleep(CANCEL_ROUND_SECONDS)

@@ -38,6 +38,7 @@ from mmd.daemon.settings import Settings
 from mmd.daemon.shadow_tick import ShadowTicks
 from mmd.daemon.signal_feed import SignalFeed
 from mmd.daemon.state_lock import StateLock
+from mmd.daemon.steady_clock import utc_ns
 from mmd.daemon.summary import Ending, Summary, summarise
 from mmd.daemon.venue import make_adapter
 from mmd.exchanges.adapter import ExchangeAdapter
@@ -93,7 +94,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._halt_file = HaltFile(settings.state_dir)
         self._checkpoint = CheckpointFile(settings.state_dir, settings.account)
-        self._started_ns = time.time_ns()
+        self._started_ns = utc_ns()
         self._ledger = SessionLedger(settings)
         self._config = trader_config(settings, self._started_ns, self._ledger.last_trade_ids())
         self._journal = SessionJournal(settings, self._config, self._started_ns, self._ledger)
@@ -103,7 +104,7 @@ class Daemon:
         self._watchdog = StallWatchdog(
             self._halt_file,
             limit_seconds=settings.process.stall_seconds,
-            clock_ns=time.time_ns,
+            clock_ns=utc_ns,
             clear_market=lambda give_up: clear_market(settings, give_up),
         )
         recorded = settings.recording.folder is not None
@@ -114,7 +115,7 @@ class Daemon:
         self._heartbeat = Heartbeat(settings.state_dir / DAEMON_NAME)
         self._ended_as = "it never began to trade"
         self._undo = AsyncExitStack()
-        self._undo.callback(lambda: self._heartbeat.close(self._life, time.time_ns()))
+        self._undo.callback(lambda: self._heartbeat.close(self._life, utc_ns()))
         self._life = Life.NEVER_TRADED
         """What is said of us once we are gone."""
         self.adapter: ExchangeAdapter
@@ -147,7 +148,7 @@ class Daemon:
         core = self._make_core(bundle, predictors, checkpoint, halt)
         self._journal.begin(self.adapter, checkpoint, halt, bundle, predictors)
         self.dispatcher = Dispatcher(
-            core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, time.time_ns, self._journal.of_dispatcher
+            core, self.adapter.send, self._halt_file, self._checkpoint, self._stages, utc_ns, self._journal.of_dispatcher
         )
         shadow_ticks = self._start_shadow_ticks(core, bundle, predictors)
         self._networks = NetworkSwitch(
@@ -156,7 +157,7 @@ class Daemon:
             settings.networks.runtime,
             dispatch=self.dispatcher,
             failed=lambda: self.dispatcher.failure,
-            clock_ns=time.time_ns,
+            clock_ns=utc_ns,
             may_serve=lambda candidate: why_not_admitted(settings, candidate),
             on_swap=lambda *swapped: None if shadow_ticks is None else shadow_ticks.rehearse_with(*swapped),
             make=self._journal.make_predictor,
@@ -234,7 +235,7 @@ class Daemon:
             bundle,
             predictors,
             interval_seconds=interval_ms / 1000,
-            clock_ns=time.time_ns,
+            clock_ns=utc_ns,
             last_batch_ns=lambda: self.dispatcher.busy_until_ns,
         )
         shadow_ticks.start()
@@ -243,7 +244,7 @@ class Daemon:
 
     def _start_signals(self) -> SignalFeed:
         settings = self._settings.signals
-        feed = SignalFeed(settings, dispatch=self.dispatcher, clock_ns=time.time_ns)
+        feed = SignalFeed(settings, dispatch=self.dispatcher, clock_ns=utc_ns)
         if settings.file is not None:
             watching = self._loop.create_task(feed.watch_file(), name="file of signals")
             watching.add_done_callback(self._on_task_end)
@@ -268,7 +269,7 @@ class Daemon:
         )
         interval = self._settings.process.timer_interval_ms / 1000
         hear = None if on_report is None else lambda report: on_report(report, self._stages)
-        pulse = Pulse(parts, interval_seconds=interval, clock_ns=time.time_ns, on_report=hear)
+        pulse = Pulse(parts, interval_seconds=interval, clock_ns=utc_ns, on_report=hear)
         pulse.start()
         self._undo.callback(pulse.stop)
 
@@ -318,7 +319,7 @@ class Daemon:
             return
         self._leaving = True
         log.info("asked to leave", reason=reason)
-        self.dispatcher(Shutdown(time.time_ns(), reason))
+        self.dispatcher(Shutdown(utc_ns(), reason))
         deadline = self._settings.process.shutdown_deadline_seconds
         overdue = self._loop.call_later(deadline, self._abandon, f"orders were not confirmed gone within {deadline:g} s")
         self._undo.callback(overdue.cancel)
@@ -376,7 +377,7 @@ class Daemon:
     # ---- faults
 
     def _halt(self, reason: str, actor: str) -> None:
-        self.dispatcher(HaltRequest(time.time_ns(), reason, actor))
+        self.dispatcher(HaltRequest(utc_ns(), reason, actor))
 
     def _on_adapter_failure(self, error: BaseException, where: str) -> None:
         log.critical("the adapter failed", where=where, exc_info=error)

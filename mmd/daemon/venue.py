@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from random import Random
 from typing import Any
 
 from mmd.daemon.market_recording import MarketRecording
 from mmd.daemon.settings import Settings
+from mmd.daemon.steady_clock import utc_ns
 from mmd.exchanges.adapter import ExchangeAdapter, FailureHandler, adapter_factory
 
 
@@ -24,7 +24,7 @@ def make_adapter(settings: Settings, on_failure: FailureHandler, recording: Mark
     adapter: ExchangeAdapter = factory(
         settings.exchange,
         settings.symbols,
-        clock_ns=time.time_ns,
+        clock_ns=utc_ns,
         on_failure=on_failure,
         random=Random(),
         reference_symbols=settings.reference_symbols,

@@ -112,7 +112,8 @@ class Auditor:
         elif kind is ExternalBalanceChange:
             self._reconciled = False
         elif kind is RateLimited:
-            self._limited_until_ns = max(self._limited_until_ns, event.until_ns)
+            if event.until_ns > self._process.clock_ns():
+                self._limited_until_ns = max(self._limited_until_ns, event.until_ns)
         elif kind is HaltRequest:
             self._halted = True
         elif kind is Shutdown:

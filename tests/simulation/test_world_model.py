@@ -19,7 +19,7 @@ from mmd.types.market import Side
 from mmd.types.orders import Fill
 
 ONCE_BROKEN = (
-    1597, 1966, 2656, 2941, 2997, 3488, 3762, 3832, 3874, 4695, 4861, 5366, 5753, 6876, 7904, 9181, 9451, 9554, 9571, 9615,
+    691, 1597, 1966, 2656, 2941, 2997, 3488, 3762, 3832, 3874, 4695, 4861, 5366, 5753, 6876, 7904, 9181, 9451, 9554, 9571, 9615,
 )  # fmt: skip
 """Stories of one in a thousand in which core or model was once found wrong."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from pydantic import SecretStr
 
 from mmd.daemon.halt_file import HaltFile
@@ -132,7 +133,7 @@ async def test_it_quotes_both_sides_goes_short_pays_funding_and_leaves_nothing_o
         assert summary.rejections == {} or set(summary.rejections) == {"-5022"}
         assert exchange.futures.engine.open_orders("K1") == []
         position = exchange.futures.venue.contracts.position("K1", SYMBOL)
-        assert position.lots * 0.001 == summary.position
+        assert summary.position == pytest.approx(position.lots * 0.001)
 
 
 async def test_a_restart_finds_its_position_again(tmp_path: Path) -> None:
