@@ -17,6 +17,8 @@ from mmd.types.orders import (
 OrderCommand = PlaceOrder | ReplaceOrder | ModifyOrder | CancelOrder | AmendOrder | QueryOrder
 Rising = PlaceOrder | ReplaceOrder | ModifyOrder
 """What may add to what is at risk."""
+AfterCheckpoint = PlaceOrder | ReplaceOrder | ModifyOrder | Exit
+"""What leaves only once the checkpoint of its event is on disk."""
 Command = OrderCommand | RequestDepthSnapshot | RequestReconciliation | PersistHalt | PersistLedger | Exit
 
 NOTHING: tuple[Command, ...] = ()
@@ -40,7 +42,7 @@ class Outbox:
         One for each event, made when everything of it is decided: of two, the older would be written over the newer.
         """
         for place, command in enumerate(self._commands):
-            if isinstance(command, Rising | Exit):
+            if isinstance(command, AfterCheckpoint):
                 self._commands.insert(place, checkpoint)
                 return
         self._commands.append(checkpoint)
