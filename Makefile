@@ -113,6 +113,10 @@ test-compose: setup-dev ## docker-compose.yml on a real engine: trade, halt, kil
 dashboards: setup-dev ## write the Grafana dashboards anew from deploy/grafana/generate.py
 	@$(BIN)/python deploy/grafana/generate.py
 
+.PHONY: dashboards-evidence
+dashboards-evidence: setup-dev ## every check of rules and dashboards, with what test-compose told: docs/evidence/dashboards.md
+	@$(BIN)/python deploy/grafana/evidence.py
+
 test-system: setup-dev ## tests that need those packages
 	@$(BIN)/python -m pytest -m "system and not compose" $(ARGS); code=$$?; [ $$code = 5 ] && echo "no system test yet" || exit $$code
 
