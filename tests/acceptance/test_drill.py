@@ -1,4 +1,4 @@
-"""The kill drill in its short form; `make drill` is the long one."""
+"""The kill drill's parts as tests; `make test-endurance` runs five kills, `make drill` a hundred."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def drilled(folder: Path, plan: dict[str, int]) -> None:
     assert [row.times for row in rows] == list(plan.values())
 
 
+@pytest.mark.long
 def test_five_kills_leave_no_order_and_a_right_ledger(tmp_path: Path) -> None:
     drilled(tmp_path, {"kill-daemon": 5})
 
