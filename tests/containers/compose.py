@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = Path(os.environ.get("CONTAINER_ENGINE", ROOT.parent / "shared" / "tools" / "container-engine"))
 PORTS = ("MOCK_PORT", "MMD_PORT", "GUARD_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT")
-IMAGE_LIMIT_BYTES = 200 * 1024 * 1024
+IMAGE_LIMIT_BYTES = 200_000_000
 BASE = "python:3.11-slim-bookworm"
 
 T = TypeVar("T")

@@ -63,7 +63,7 @@ def state(stack: Stack) -> dict[str, Any]:
 
 def test_the_image_is_small_and_its_core_is_the_compiled_one(stack: Stack) -> None:
     above = image_size("mmd") - image_size(BASE)
-    stack.tell(f"the image is {above / 2**20:.0f} MiB above its base")
+    stack.tell(f"the image is {above / 1e6:.0f} MB above its base")
     assert above <= IMAGE_LIMIT_BYTES
     assert "core='compiled (" in wait_for("its start", lambda: "started" in (log := stack.run("logs", "mmd")) and log)
 
