@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     from mmd.backtest.fast.entry import entry
     from mmd.backtest.options import parse_options
     from mmd.backtest.runner import run_backtest
-    from mmd.daemon.bundles import DEFAULT_BUNDLE, load_networks
+    from mmd.daemon.bundles import load_networks
+    from mmd.inference.shipped import DEFAULT_BUNDLE
 
     assert entry.address, "compiled, or found where compiled code is kept, before the cache is moved"
     place = Path(arguments[0])

@@ -220,6 +220,8 @@ def _traded(line: Line) -> bool:
 
 
 def _why(line: Line | None) -> str:
+    if line is not None and _traded(line):
+        return "no tuned baseline traded, or none was run"
     return "not run" if line is None else line.error or "nothing was traded"
 
 

@@ -22,10 +22,11 @@ from mmd.backtest.fast.kept import Kept
 from mmd.backtest.fast.layout import COMMANDS
 from mmd.backtest.options import parse_options
 from mmd.backtest.runner import Networks, Options, Run, run_backtest
-from mmd.daemon.bundles import DEFAULT_BUNDLE, find_bundle, load_networks
+from mmd.daemon.bundles import find_bundle, load_networks
 from mmd.inference.bundle import load_bundle
 from mmd.inference.golden import OUTPUT_NAMES
 from mmd.inference.runtime import load_runtime
+from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, ReplaceOrder
 from tests.unit.backtest.synthetic import SECOND, write_simulated
 from tests.unit.backtest.test_faulty_data import book, trades, write
