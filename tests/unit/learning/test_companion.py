@@ -69,7 +69,7 @@ def built(weights: CompanionWeights, dataset: Dataset) -> Built:
     return build_companion(weights, dataset, LABELS)
 
 
-@pytest.mark.parametrize(("where", "left"), zip(BROKEN_OFF, (2, 6), strict=True))
+@pytest.mark.parametrize(("where", "left"), list(zip(BROKEN_OFF, (2, 6), strict=True)))
 def test_a_training_that_was_broken_off_goes_on_to_the_same_end(
     dataset: Dataset, weights: CompanionWeights, work: Path, tmp_path: Path, where: str, left: int
 ) -> None:
