@@ -5,9 +5,10 @@ SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 CORE_TESTS := tests/property tests/simulation tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
+APART := not system and not long and not clients and not ray and not compose
 .DEFAULT_GOAL := help
 
-.PHONY: screenshots audit drill load soak test-endurance results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
+.PHONY: screenshots audit drill load soak test-endurance results help setup environment compile setup-dev setup-tflite setup-clients setup-ray setup-system demo run test test-compiled test-training test-pages test-system test-clients test-ray long lint format bench bench-docs docs lock clean evidence
 
 help: ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,12 +63,18 @@ demo: environment ## a mock exchange and the market maker on it, live in the ter
 	@$(BIN)/mmd demo --seconds $(SECONDS) $(ARGS)
 
 test: setup-dev setup-tflite ## every test that needs neither root nor Debian packages
-	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients and not ray" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "$(APART) and not pages and not training and not compiled" $(ARGS)
 	@.venv-tflite/bin/python -m pytest -c deploy/tflite-pytest.ini --rootdir . tests/tflite_runtime
-	@echo "left out: 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+	@echo "left out: 'make test-training' (trainings), 'make test-pages' (the documentation's commands, the wheel), 'make test-compiled' (the core's tests on the compiled core), 'make test-clients' (third-party clients on the mock), 'make test-ray' (a Ray cluster), 'make test-system' (browser, container engine; needs root) and 'make long' (minutes to hours)"
+
+test-training: setup-dev ## trainings of small networks
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "training and $(APART)" $(ARGS)
+
+test-pages: setup-dev ## the commands that the documentation shows, and the wheel
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "pages and $(APART)" $(ARGS)
 
 test-compiled: setup-dev compile ## the core's own tests again, on the compiled core
-	@MMD_CORE=compiled $(BIN)/python -m pytest -n 4 --dist worksteal -m "not system and not long and not clients" $(CORE_TESTS) $(ARGS)
+	@MMD_CORE=compiled $(BIN)/python -m pytest -n 4 --dist worksteal -m "$(APART) and not training" $(CORE_TESTS) $(ARGS)
 
 lint: setup-dev ## ruff, mypy --strict and the import contract
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

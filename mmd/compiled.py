@@ -165,9 +165,9 @@ _written: dict[str, ModuleType] = {}
 def source_module(name: str) -> ModuleType:
     """A module as it is written, with everything of the compiled group that it imports, for who would compile it in another way.
 
-    The compiled one of that name stays what everybody else imports. Where nothing is compiled, it is the module itself.
+    The compiled one of that name stays what everybody else imports. Where it is not compiled, it is the module itself.
     """
-    if not any(isinstance(finder, CompiledFinder) for finder in sys.meta_path):
+    if name not in MODULES or not any(isinstance(finder, CompiledFinder) for finder in sys.meta_path):
         return importlib.import_module(name)
     if name not in _written:
         _import_as_written(name)

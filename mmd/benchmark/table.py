@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True):
 ROWS = (
     Row("inference_us", "one step of the quote network, state carried, µs", at_most=20),
     Row("networks_us", "one step of all networks together, µs", at_most=40),
-    Row("features_us", "20 features, one update, in its place in a tick, µs", at_most=3, compiled=1),
+    Row("features_us", "32 market features (the hold is for 20), one update, in its place in a tick, µs", at_most=3, compiled=1),
     Row("features_alone_us", "the same, alone (as the network's step is timed), µs"),
     Row("hot_without_inference_us", "hot, no network: decode, book, features, quote, µs", at_most=20, compiled=8),
     Row("hot_without_inference_to_order_us", "the same where it ends in signed orders (mostly two), µs"),

@@ -157,8 +157,8 @@ class Top:
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.ValidationError) as error:
             self._say(f"NOT known to be halted ({error or 'no answer'}): a file HALT in the daemon's state folder halts it too")
             return
-        gone = "every order confirmed gone" if answer.confirmed_gone else f"{answer.still_open} orders not confirmed gone yet"
-        self._say(f"halted, {gone}; `mmd resume --reason WHY` lifts it")
+        gone = "all orders gone" if answer.confirmed_gone else f"{answer.still_open} orders not known gone"
+        self._say(f"halted, {gone}; mmd resume lifts it")
 
 
 @contextmanager

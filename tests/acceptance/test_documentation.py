@@ -13,6 +13,8 @@ import typer
 from mmd.cli import app
 from tests.acceptance.processes import clean_environment, free_port
 
+pytestmark = pytest.mark.pages
+
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SECONDS = re.compile(r"--seconds (\d+)")

@@ -15,6 +15,8 @@ import pytest
 import mmd
 from tests.acceptance.processes import clean_environment
 
+pytestmark = pytest.mark.pages
+
 PROJECT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = Path(sys.executable).parent
 

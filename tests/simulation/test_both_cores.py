@@ -15,6 +15,8 @@ import pytest
 from mmd.compiled import build_folder, judge
 from tests.acceptance.processes import clean_environment
 
+pytestmark = pytest.mark.compiled
+
 ROOT = Path(__file__).parents[2]
 
 

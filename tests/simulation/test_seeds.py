@@ -67,7 +67,10 @@ def test_the_same_seed_is_the_same_story(seed: int) -> None:
     assert len(one.told) > 50
 
 
-@pytest.mark.skipif(CORE.name == "compiled", reason="compiled code does not look a replaced function up")
+needs_pure_core = pytest.mark.skipif(CORE.name == "compiled", reason="compiled code does not look a replaced function up")
+
+
+@needs_pure_core
 @pytest.mark.parametrize("name", QUICK_MUTATIONS)
 def test_a_broken_rule_is_noticed_within_a_few_seeds(name: str) -> None:
     result = run_mutation(name, QUICK_SEEDS)
@@ -87,6 +90,7 @@ def test_a_mutation_breaks_what_is_there_and_puts_it_back(mutation: Mutation) ->
         assert run_story(draw_story(1)).violation is None
 
 
+@needs_pure_core
 @pytest.mark.parametrize(
     ("name", "invariant"),
     [

@@ -27,7 +27,7 @@ from tests.simulation.market_recording import (
 from tests.simulation.touch_quoter import quoted
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-SEEDS = (21, 22, 23)
+SEEDS = (21, 22)
 SECONDS = 400
 END_NS = START_NS + SECONDS * SECOND_NS
 
@@ -184,12 +184,11 @@ def test_an_order_far_from_the_price_is_picked_off() -> None:
 def test_a_quoter_at_the_touch_is_filled_and_picked_off_and_leaning_helps() -> None:
     markouts: dict[bool, list[np.ndarray]] = {False: [], True: []}
     for leans in (False, True):
-        for seed in (51, 52):
-            quoters, market = quoted(seed, SECONDS, lean=0.5 if leans else None)
-            for symbol, quoter in quoters.items():
-                assert len(quoter.fills) / SECONDS * 60 > 5, f"{symbol}: fills a minute"
-                markouts[leans].append(quoter.markouts_bps(SECOND_NS, market.now_ns))
-                if not leans:
-                    assert markouts[leans][-1].mean() < 0, f"{symbol}: the passive quoter is not adversely selected"
+        quoters, market = quoted(51, SECONDS, lean=0.5 if leans else None)
+        for symbol, quoter in quoters.items():
+            assert len(quoter.fills) / SECONDS * 60 > 5, f"{symbol}: fills a minute"
+            markouts[leans].append(quoter.markouts_bps(SECOND_NS, market.now_ns))
+            if not leans:
+                assert markouts[leans][-1].mean() < 0, f"{symbol}: the passive quoter is not adversely selected"
     passive, leaning = (np.concatenate(markouts[leans]) for leans in (False, True))
     assert leaning.mean() > passive.mean()

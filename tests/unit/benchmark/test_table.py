@@ -24,7 +24,7 @@ def test_a_figure_is_held_or_it_is_not_and_one_that_is_missing_is_left_out() -> 
     text = table(
         {"features_us": {"p50": 3.01, "p99": 9.0}, "inference_us": {"p50": 20.0, "p99": 300.4}, "messages_per_second": 39_999}
     )
-    assert "| 20 features, one update, in its place in a tick, µs | 3.01 | 9 | ≤ 3 | **no** |" in text
+    assert "| 32 market features (the hold is for 20), one update, in its place in a tick, µs | 3.01 | 9 | ≤ 3 | **no** |" in text
     assert "| 20 | 300 | ≤ 20 | yes |" in text
     assert "| 39,999 |  | ≥ 40,000 | **no** |" in text
     assert "echo" not in text

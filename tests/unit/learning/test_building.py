@@ -22,7 +22,8 @@ from mmd.market.feature_settings import FIRST_SCHEMA_NAMES, FeatureSettings, fir
 from tests.unit.learning.small_network import ROW_SIZES, TRAINING, small_dataset
 from tests.unit.learning.small_network import TRAINED_SIZES as SIZES
 
-pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+# TensorFlow alone takes a while to start on a busy machine.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 
 ARGUMENTS = {"name": "small", "version": "1", "created_utc": "2024-01-01T00:00:00+00:00", "walk": TRAINING.walk, "window_steps": 5}
 

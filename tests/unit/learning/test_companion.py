@@ -37,7 +37,8 @@ SETTINGS = CompanionSettings(
 BROKEN_OFF = ("order flow, epoch 2 of 3", "risk, epoch 2 of 4")
 Built = tuple[CompanionCard, dict[str, bytes]]
 
-pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+# TensorFlow alone takes a while to start on a busy machine.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,8 @@ Trained = tuple[CrossWeights, list[CrossEpoch]]
 BROKEN_OFF = "broken off"
 """Below the folder of the training: what was there after its first epoch."""
 
-pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+# TensorFlow alone takes a while to start on a busy machine.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from mmd.learning.export import Form, export_step, export_window
 from mmd.market.feature_table import MARKET_NAMES
 from tests.unit.learning.small_network import SIZES, keras_heads, random_network
 
+pytestmark = pytest.mark.training
+
 STEPS = 12
 RNG = np.random.default_rng(6)
 MARKET = (RNG.normal(size=(STEPS, len(MARKET_NAMES))) * 2.0).astype(np.float32)

@@ -24,6 +24,8 @@ from mmd.recording.events import MarketEvent
 from mmd.types.market import TouchUpdate
 from tests.unit.learning.small_network import TRAINING, small_dataset
 
+pytestmark = pytest.mark.training
+
 SHARE = 3 / 4
 PRICE_CLIMB = 40
 

@@ -13,7 +13,8 @@ from tests.unit.learning.tiny_training import bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = pytest.mark.timeout(600)  # each process starts TensorFlow
+# Each process starts TensorFlow.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(600)]
 
 
 def begin(*arguments: str) -> subprocess.Popen[str]:

@@ -24,7 +24,8 @@ from tests.unit.learning.small_network import TRAINING, small_dataset
 SIZES = QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, skip=True, shared_1=24, shared_2=16, branch=8)
 SETTINGS = TrainingSettings(**{**TRAINING.model_dump(), "epochs": 6})
 
-pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+# TensorFlow alone takes a while to start on a busy machine.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ def dataset() -> Dataset:
     return small_dataset(4_000)
 
 
-pytestmark = pytest.mark.timeout(400)  # TensorFlow alone takes a while to start on a busy machine
+# TensorFlow alone takes a while to start on a busy machine.
+pytestmark = [pytest.mark.training, pytest.mark.timeout(400)]
 
 BROKEN_OFF = "broken off"
 """Below the folder of the training: the checkpoint as it was after its first epoch."""
