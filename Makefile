@@ -4,7 +4,10 @@ PYTHON ?= python3
 SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
-CORE_TESTS := tests/property tests/simulation tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm daemon execution inference market quoting replay risk trader)
+CORE_TESTS := $(addprefix tests/property/,execution test_book.py test_features.py test_risk.py test_state_machines.py) \
+	$(addprefix tests/simulation/test_,book_under_faults.py both_cores.py golden_session.py leaving.py networks_beside.py neural_trader_on_engine.py \
+	replayed_session.py seeds.py trader_on_engine.py world_model.py) \
+	tests/unit/backtest/test_fast.py $(addprefix tests/unit/,binance binance_usdm execution inference market quoting risk trader)
 APART := not system and not long and not clients and not ray and not compose
 .DEFAULT_GOAL := help
 
