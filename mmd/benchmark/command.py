@@ -88,7 +88,7 @@ def run(folder: Path, quick: bool) -> dict[str, Any]:
         usual = article.measure(5 if quick else 30)
     return {
         "core": CORE.name,
-        "core_detail": CORE.detail,
+        "core_detail": CORE.detail.replace(f"{Path.cwd()}{os.sep}", ""),
         "inference_us": inference_us,
         "networks_us": networks_us,
         "features_us": features_us,
