@@ -315,12 +315,12 @@ def on_time(w: World, now: int) -> None:
 
 
 @compiled
-def handle(w: World, records: Any, what: int, index: int) -> None:
+def handle(w: World, what: int, index: int) -> None:
     """One event to the end: what `Trader.on_event` does, with the commands carried out."""
     s = w.state[0]
     again = False
     if what == MARKET_RECORD:
-        again = take_record(w, records[index])
+        again = take_record(w, w.records[index])
     elif what == TIMER:
         again = on_timer(w)
     elif what == SAYING_OF_VENUE:
@@ -336,7 +336,7 @@ def handle(w: World, records: Any, what: int, index: int) -> None:
     if again:
         refresh(w)
     leave_when_clear(w)
-    if what == TIMER or (what == MARKET_RECORD and records[index].kind == BATCH_END):
+    if what == TIMER or (what == MARKET_RECORD and w.records[index].kind == BATCH_END):
         on_time(w, s.now_ns)
 
 
@@ -390,7 +390,7 @@ def pay(w: World, said: Any) -> bool:
 
 
 @compiled
-def happen(w: World, records: Any, what: int, index: int) -> int:
+def happen(w: World, what: int, index: int) -> int:
     """`what` happens; HEAR is all that matcher and venue have to say, whose count is returned. `index`: whether the matcher has."""
     s = w.state[0]
     count = 0
@@ -403,8 +403,8 @@ def happen(w: World, records: Any, what: int, index: int) -> int:
             return 0
     for turn in range(count + 1):
         if what == HEAR:
-            handle(w, records, SAYING_OF_VENUE if turn < count else LAST_SAYING, turn)
+            handle(w, SAYING_OF_VENUE if turn < count else LAST_SAYING, turn)
         else:
-            handle(w, records, what, index)
+            handle(w, what, index)
     s.said = 0
     return count

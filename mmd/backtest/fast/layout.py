@@ -129,7 +129,7 @@ STATE = _record(
     "position_atoms buy_at_risk_lots sell_at_risk_lots other_exposure_atoms loss_used_atoms drawdown_atoms open_orders data_age_ns "
     "feed_lag_ns own_best_bid_ticks own_best_ask_ticks "
     # the venue
-    "number placed sent refused answers said requests venue_orders fills "
+    "number placed sent refused answers said requests venue_orders fills slots "
     # the recorder
     "begin_ns end_ns next_sample_ns samples log quote_bid_ticks quote_ask_ticks "
     # `QuotingSettings`, `ExecutionSettings`
@@ -192,6 +192,8 @@ class World(NamedTuple):
     funding: Any
     samples: Any
     log: Any
+    records: Any
+    """The market (`MARKET`), from the feed's connection on."""
     steps: Any
     predictions: Any
     """What the networks say, by step; one empty record where there are none."""

@@ -28,6 +28,7 @@ from mmd.backtest.fast.layout import (
     VENUE_LIST,
     World,
 )
+from mmd.backtest.fast.world import world_at
 from mmd.backtest.session import GOODBYE_NS, LONG_SILENCE_NS, PROGRESS_EVERY, TIMER_NS
 
 TIMED_OUT, RESPONDED = 0, 3
@@ -119,16 +120,17 @@ def pass_time(w: World, at: int, matcher: Any, until_ns: int) -> None:
 
 
 @calling_library
-def run_records(w: World, at: int, matcher: Any, records: Any, stop: int) -> None:
+def run_records(at: int, matcher: Any, stop: int) -> None:
     """From where the state stands up to record `stop`, or to where an array is full; after the last of them, leave.
 
-    Record 0 is the feed's connection. `at`: address of what `addresses` made of `w` and `records`.
+    Record 0 is the feed's connection. `at`: address of what `world.addresses` says.
     """
+    w = world_at(at)
     s = w.state[0]
     while s.record < stop and s.error == FINE:
         if len(w.fills) - s.fills < MARGIN or (s.logging and len(w.log) - s.log < MARGIN):
             return
-        record = records[s.record]
+        record = w.records[s.record]
         now = record.receive_ns
         if s.record == 0:
             s.next_timer_ns = now + TIMER_NS
@@ -146,7 +148,7 @@ def run_records(w: World, at: int, matcher: Any, records: Any, stop: int) -> Non
             s.events_seen += record.events
             if before != s.events_seen // PROGRESS_EVERY:
                 matcher.clear_inactive_orders(0)
-    if s.record == len(records) and s.error == FINE:
+    if s.record == len(w.records) and s.error == FINE:
         s.now_ns = s.last_ns
         happen(at, SHUT_DOWN, 0)
         tell_matcher(w, matcher)

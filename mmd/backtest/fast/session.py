@@ -13,11 +13,11 @@ import numpy.typing as npt
 from mmd.backtest.account import FundingRecord
 from mmd.backtest.errors import BacktestError
 from mmd.backtest.fast import layout
-from mmd.backtest.fast.entry import addresses
 from mmd.backtest.fast.layout import World
 from mmd.backtest.fast.loop import run_records
 from mmd.backtest.fast.market_pass import MarketPass
 from mmd.backtest.fast.settings import Setup, world
+from mmd.backtest.fast.world import addresses
 from mmd.backtest.funding import NS_PER_MS
 from mmd.backtest.matching import Matcher
 from mmd.backtest.recorder import SymbolTrack
@@ -60,18 +60,18 @@ def run_fast(setup: Setup, market: MarketPass, matcher: Matcher, on_progress: Ca
     exchange = matcher.compiled_interface()
     records, done = market.records, 0
     # With nothing to do it only compiles, or finds what was compiled before.
-    at = addresses(w, records)
-    run_records(w, at.ctypes.data, exchange, records, 0)
+    at = addresses(w)
+    run_records(at.ctypes.data, exchange, 0)
     started = time.process_time()
     while state["record"][0] < len(records):
         stop = min(len(records), int(state["record"][0]) + PIECE)
-        run_records(w, at.ctypes.data, exchange, records, stop)
+        run_records(at.ctypes.data, exchange, stop)
         _check(w)
         on_progress(int(state["events_seen"][0]) - done)
         done = int(state["events_seen"][0])
         if state["record"][0] < stop:
             w = w._replace(fills=_longer(w.fills), log=_longer(w.log))
-            at = addresses(w, records)
+            at = addresses(w)
     return _results(setup, w, time.process_time() - started)
 
 

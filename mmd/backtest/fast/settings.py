@@ -103,6 +103,7 @@ def world(setup: Setup, market: MarketPass) -> World:
         fills=np.zeros(FIRST_FILLS, layout.FILL),
         samples=np.zeros(samples, layout.SAMPLE),
         log=np.zeros(FIRST_FILLS * 4 if setup.logging else 1, layout.LOG),
+        records=market.records,
         steps=market.steps,
         waiting=np.zeros(layout.WAITING_SIZE, layout.WAITING),
         inventory=np.zeros(layout.INVENTORY_INPUTS, np.float32),

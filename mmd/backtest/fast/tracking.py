@@ -37,7 +37,7 @@ def fail(w: World, code: int) -> None:
 @compiled
 def find(w: World, seq: int) -> int:
     """Slot of the order that bears, bore or may come to bear this id; NONE where it is forgotten."""
-    for slot in range(len(w.orders)):
+    for slot in range(w.state[0].slots):
         order = w.orders[slot]
         if order.seq and (order.seq == seq or order.amend_seq == seq or order.former_seq == seq):
             return slot
@@ -51,6 +51,7 @@ def free_slot(w: World) -> int:
         order = w.orders[slot]
         if order.seq == 0 or (order.state >= FIRST_TERMINAL and not order.v_open and not order.v_waiting):
             w.orders[slot] = w.orders[len(w.orders) - 1]
+            w.state[0].slots = max(w.state[0].slots, slot + 1)
             return slot
     fail(w, NO_ROOM)
     return 0
@@ -78,7 +79,7 @@ def remaining(order: Any) -> int:
 def at_risk(w: World, side: int) -> int:
     """Lots of a side that may yet change the position."""
     total = 0
-    for slot in range(len(w.orders)):
+    for slot in range(w.state[0].slots):
         order = w.orders[slot]
         if order.seq and order.side == side:
             left = (order.filled if order.state >= FIRST_TERMINAL else order.lots) - order.booked
