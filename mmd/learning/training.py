@@ -9,14 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmd.learning.architecture import Array, QuoteSizes, QuoteWeights, Scaling, build_network, extract_weights, zero_states
+from mmd.learning.architecture import (
+    BRANCHES,
+    Array,
+    QuoteSizes,
+    QuoteWeights,
+    Scaling,
+    build_network,
+    extract_weights,
+    zero_states,
+)
 from mmd.learning.batches import INVENTORY_SIGNS, MARKET_SIGNS, Chunk, RowWalk, Walk, WalkSizes, series_weights
+from mmd.learning.checkpoint import arrays_of, assign
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset
 from mmd.learning.epochs import WEIGHTS, Epochs
 from mmd.learning.reproducible import begin
@@ -40,6 +50,10 @@ class TrainingSettings(BaseModel):
     price_weight: float = Field(default=1.0, description="Weight of the price head's squared error.", ge=0)
     spread_weight: float = Field(default=2.0, description="Weight of the spread head's pinball loss.", ge=0)
     position_weight: float = Field(default=1.0, description="Weight of the position head's squared error.", ge=0)
+    balance: Literal["fixed", "uncertainty"] = Field(
+        default="fixed",
+        description="Whether the weights of the heads stay as they are, or are divided by a variance of each that is learnt too.",
+    )
     inventory_weight: float = Field(
         default=2.0,
         description="Weight of the squared difference that another inventory makes to price and spread.",
@@ -77,6 +91,14 @@ class Observer(Protocol):
 
     def on_epoch(self, record: EpochRecord) -> None:
         """An epoch is over."""
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a training begins, other than at random: another's scaling of the inputs and weights, of the same sizes."""
+
+    scaling: Scaling
+    arrays: list[Array]
+    """In the order of the network's trainable variables."""
 
 
 class Silent:
@@ -137,20 +159,37 @@ def with_teacher(dataset: Dataset, settings: TrainingSettings, observer: Observe
 class Trainer:
     """One training, epoch by epoch."""
 
-    def __init__(self, dataset: Dataset, settings: TrainingSettings, work_dir: Path, sizes: QuoteSizes, observer: Observer) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: TrainingSettings,
+        work_dir: Path,
+        sizes: QuoteSizes,
+        observer: Observer,
+        start: Start | None = None,
+    ) -> None:
         import keras
+        import tensorflow as tf
 
         begin(settings.seed)
         self._dataset = dataset
         self._settings = settings
         self._sizes = sizes
         self._observer = observer
-        self._scaling = input_scaling(dataset, settings.walk)
+        self._scaling = input_scaling(dataset, settings.walk) if start is None else start.scaling
         self._weights = series_weights(dataset.parts[TRAIN])
         self._network = build_network(sizes, self._scaling, settings.dropout)
+        if start is not None:
+            assign(self._network.trainable_variables, start.arrays)
         self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
-        self._optimizer.build(self._network.trainable_variables)
-        self._train_step, self._test_step = _steps(self._network, self._optimizer, dataset.label_settings.spread_quantile, settings)
+        # Of the heads, in the order of BRANCHES: log variances, which only an uncertainty balance learns.
+        balance = keras.Variable(tf.zeros(len(BRANCHES)), name="balance")
+        learnt = settings.balance == "uncertainty"
+        self._optimizer.exclude_from_weight_decay(var_names=["balance"])
+        self._optimizer.build([*self._network.trainable_variables, *([balance] if learnt else [])])
+        self._train_step, self._test_step = _steps(
+            self._network, self._optimizer, balance if learnt else None, dataset.label_settings.spread_quantile, settings
+        )
         self.epochs = Epochs(
             work_dir / CHECKPOINT_FILE,
             work_dir / CURVE_FILE,
@@ -160,6 +199,7 @@ class Trainer:
                 # Where dropout is in its random sequence.
                 "draws": self._network.non_trainable_variables,
                 "optimizer": self._optimizer.variables,
+                **({"balance": [balance]} if learnt else {}),
             },
             EpochRecord,
             most=settings.epochs,
@@ -216,10 +256,20 @@ class Trainer:
         self.epochs.take_best()
         return extract_weights(self._network, self._sizes, self._scaling)
 
+    def end(self) -> Start:
+        """The best weights as another training may begin with them."""
+        self.epochs.take_best()
+        return Start(self._scaling, arrays_of(self._network.trainable_variables))
+
     def test_ic(self) -> float:
         """Of the best weights over the test part, rows of all series together. For reports alone: it chooses nothing."""
+        return self.measured(TEST)[1]
+
+    def measured(self, part: str) -> tuple[dict[str, float], float]:
+        """Losses of the best weights (before the first epoch: of those it begins with) over a part, and the price head's IC."""
         self.epochs.take_best()
-        return self._pass(self._walk(TEST, 0, False), self._test_step, None).price_ic()
+        sums = self._pass(self._walk(part, 0, False), self._test_step, None)
+        return sums.losses(self._settings), sums.price_ic()
 
 
 class _Sums:
@@ -257,10 +307,17 @@ def _tensors(chunk: Chunk) -> tuple[Any, ...]:
     return chunk.market, chunk.inventory, chunk.targets, chunk.weights
 
 
-def _steps(network: Any, optimizer: Any, quantile: float, settings: TrainingSettings) -> tuple[Callable[..., Any], ...]:
-    """The compiled functions of one chunk: one that learns and one that only measures."""
+def _steps(
+    network: Any, optimizer: Any, balance: Any | None, quantile: float, settings: TrainingSettings
+) -> tuple[Callable[..., Any], ...]:
+    """The compiled functions of one chunk: one that learns and one that only measures.
+
+    `balance`: log variances s of the heads, learnt; each head's loss L counts as exp(-s) L + s then (Kendall, Gal and Cipolla,
+    'Multi-task learning using uncertainty to weigh losses', 2018, up to constants).
+    """
     import tensorflow as tf
 
+    variables = [*network.trainable_variables, *([balance] if balance is not None else [])]
     importance = tf.constant([settings.price_weight, settings.spread_weight, settings.position_weight])
 
     def measure(chunk: Any, states: Any, training: bool) -> tuple[Any, Any, Any]:
@@ -271,22 +328,23 @@ def _steps(network: Any, optimizer: Any, quantile: float, settings: TrainingSett
         error = targets - heads
         squares = tf.square(error)
         pinball = tf.maximum(quantile * error, (quantile - 1.0) * error)
-        losses = tf.stack([squares[..., 0], pinball[..., 1], squares[..., 2]], axis=-1) * weights
-        sums, counts = tf.reduce_sum(losses, axis=[0, 1]), tf.reduce_sum(weights, axis=[0, 1])
+        each = tf.stack([squares[..., 0], pinball[..., 1], squares[..., 2]], axis=-1) * weights
+        sums, counts = tf.reduce_sum(each, axis=[0, 1]), tf.reduce_sum(weights, axis=[0, 1])
         x, y, w = heads[..., 0], targets[..., 0], weights[..., 0]
         effect = tf.reduce_sum(w * tf.reduce_sum(tf.square(heads[..., :2] - swapped), axis=-1))
-        moments = tf.stack([tf.reduce_sum(w * each) for each in (tf.ones_like(x), x, y, x * x, y * y, x * y)])
-        loss = tf.reduce_sum(importance * sums / tf.maximum(counts, 1.0)) + settings.inventory_weight * effect / tf.maximum(
-            counts[0], 1.0
-        )
+        moments = tf.stack([tf.reduce_sum(w * product) for product in (tf.ones_like(x), x, y, x * x, y * y, x * y)])
+        losses = importance * sums / tf.maximum(counts, 1.0)
+        if balance is not None:
+            losses = losses * tf.exp(-balance) + tf.convert_to_tensor(balance)
+        loss = tf.reduce_sum(losses) + settings.inventory_weight * effect / tf.maximum(counts[0], 1.0)
         return tf.concat([sums, counts, moments, [effect]], axis=0), outputs[5:], loss
 
     def learn(chunk: Any, states: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             totals, carried, loss = measure(chunk, states, True)
-        gradients = tape.gradient(loss, network.trainable_variables)
+        gradients = tape.gradient(loss, variables)
         gradients, _ = tf.clip_by_global_norm(gradients, settings.clip_norm)
-        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return totals, carried
 
     def look(chunk: Any, states: Any) -> tuple[Any, Any]:

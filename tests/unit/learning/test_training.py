@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from mmd.learning.checkpoint import CheckpointError
-from mmd.learning.dataset import Dataset
+from mmd.learning.dataset import TEST, Dataset
 from mmd.learning.seeds import SeedRecord, train_seeds
 from mmd.learning.training import (
     CHECKPOINT_FILE,
     CURVE_FILE,
     EpochRecord,
     Silent,
+    Trainer,
     TrainingSettings,
     input_scaling,
     train,
@@ -113,3 +114,36 @@ def test_normalisation_is_symmetric_for_inputs_that_mirror(dataset: Dataset) -> 
     assert scaling.inventory_mean[0] == 0.0
     assert scaling.inventory_mean[4] > 0.3
     assert (scaling.market_std > 0).all()
+
+
+def test_a_learnt_balance_changes_what_is_learnt_and_not_how_it_is_judged(dataset: Dataset, tmp_path: Path) -> None:
+    trainers = {}
+    for balance in ("fixed", "uncertainty"):
+        settings = TRAINING.model_copy(update={"balance": balance, "epochs": 2})
+        trainers[balance] = Trainer(dataset, settings, tmp_path / balance, ROW_SIZES, Silent())
+        trainers[balance].run()
+    fixed, learnt = (trainers[balance].epochs.records[-1].validation for balance in ("fixed", "uncertainty"))
+    assert fixed["total"] != learnt["total"]
+    for losses in (fixed, learnt):
+        weighed = sum(
+            getattr(TRAINING, f"{name}_weight") * losses[head]
+            for name, head in (
+                ("price", "price_change"),
+                ("spread", "optimal_spread"),
+                ("position", "position_signal"),
+                ("inventory", "inventory_effect"),
+            )
+        )
+        assert losses["total"] == pytest.approx(weighed)
+    settings = TRAINING.model_copy(update={"balance": "uncertainty", "epochs": 2})
+    Trainer(dataset, settings, tmp_path / "broken", ROW_SIZES, Silent()).run(out_of_time=lambda: True)
+    resumed = Trainer(dataset, settings, tmp_path / "broken", ROW_SIZES, Silent())
+    resumed.run(resume=True)
+    assert resumed.epochs.records == trainers["uncertainty"].epochs.records
+
+
+def test_a_training_may_begin_where_another_ended(dataset: Dataset, tmp_path: Path) -> None:
+    first = Trainer(dataset, TRAINING.model_copy(update={"epochs": 2}), tmp_path / "first", ROW_SIZES, Silent())
+    first.run()
+    second = Trainer(dataset, TRAINING, tmp_path / "second", ROW_SIZES, Silent(), first.end())
+    assert second.measured(TEST) == first.measured(TEST)
