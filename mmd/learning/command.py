@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from mmd.inference.bundle import Bundle
     from mmd.learning.architecture import QuoteSizes
-    from mmd.learning.dataset import Dataset
+    from mmd.learning.dataset import Dataset, SplitSettings
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
 
@@ -66,6 +66,10 @@ TeacherOption = Annotated[
 ]
 DecayOption = Annotated[float, typer.Option("--weight-decay", min=0.0, help="AdamW's.")]
 MostRowsOption = Annotated[int, typer.Option("--most-rows", min=1_000, help="Newest rows of each series to train on at most.")]
+ValidationOption = Annotated[
+    float,
+    typer.Option("--validation-share", min=0.01, max=0.49, help="Share of a session's time that weights and epochs are chosen by."),
+]
 LanesOption = Annotated[int, typer.Option("--lanes", min=1, help="Segments side by side.")]
 HorizonOption = Annotated[float, typer.Option("--horizon", min=0.01, help="H of the labels, seconds.")]
 QuantileOption = Annotated[
@@ -99,6 +103,7 @@ def train(
     weight_decay: DecayOption = 0.02,
     lanes: LanesOption = 48,
     most_rows: MostRowsOption = 250_000,
+    validation_share: ValidationOption = 0.15,
     horizon: HorizonOption = 1.0,
     spread_quantile: QuantileOption = 0.5,
     work_dir: WorkOption = None,
@@ -139,6 +144,7 @@ def train(
     )
     from mmd.learning.companion_use import fit_companion_use
     from mmd.learning.cross_asset_rows import received_together
+    from mmd.learning.dataset import SplitSettings
     from mmd.learning.labels import LabelSettings
     from mmd.learning.training import TrainingSettings
 
@@ -148,7 +154,7 @@ def train(
     settings = TrainingSettings(
         epochs=epochs, seed=seed, teacher_share=teacher_share, weight_decay=weight_decay, walk=WalkSizes(lanes=lanes)
     )
-    dataset = _dataset_or_exit(data, labels, most_rows)
+    dataset = _dataset_or_exit(data, labels, SplitSettings(most_train_rows=most_rows, validation_share=validation_share))
     if network in ("quote", "all"):
         typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes, seeds)))
     work = _work_dir(work_dir, out)
@@ -170,11 +176,11 @@ def train(
         )
 
 
-def _dataset_or_exit(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:
+def _dataset_or_exit(data: list[str], labels: LabelSettings, split: SplitSettings) -> Dataset:
     from mmd.learning.errors import SourceError
 
     try:
-        return _dataset(data, labels, most_rows)
+        return _dataset(data, labels, split)
     except ImportError as error:
         _fail(f"{error}: training needs the extra `train`, install it with: pip install 'mmd[train]'", EXIT_ERROR)
     except (SourceError, ValueError, OSError) as error:
@@ -250,15 +256,15 @@ def _work_dir(stated: Path | None, out: Path) -> Path:
     return stated if stated is not None else Path("state/training") / out.name
 
 
-def _dataset(data: list[str], labels: LabelSettings, most_rows: int) -> Dataset:
+def _dataset(data: list[str], labels: LabelSettings, split: SplitSettings) -> Dataset:
     from mmd.learning.data import parse_data
-    from mmd.learning.dataset import SplitSettings, build_dataset
+    from mmd.learning.dataset import build_dataset
 
     sources = [source for text in data for source in parse_data(text)]
     return build_dataset(
         sources,
         labels,
-        SplitSettings(most_train_rows=most_rows),
+        split,
         on_source=lambda source, rows: typer.echo(f"{source.series}: {rows} rows from {source.describe}", err=True),
     )
 
