@@ -111,6 +111,10 @@ class Core(Protocol):
     def cut_off(self) -> bool:
         """Whether orders of ours may be open at a venue that cannot be reached to cancel them."""
 
+    @property
+    def open_orders(self) -> int:
+        """How many orders of ours may be open. Cheap: it is asked for before a halt is carried out."""
+
 
 class ResumeRefused(ValueError):
     """The halt cannot be lifted now; the text says why. `conflict` tells a wrong moment from a wrong request."""
@@ -221,14 +225,8 @@ class Dispatcher:
         return self.core.report(now_ns).halt
 
     def open_order_count(self) -> int:
-        """Orders of ours that the core believes open, pending or unknown; -1 where it cannot say."""
-        if self.failure:
-            return -1
-        try:
-            return len(self.core.report(self._clock_ns()).open_orders)
-        except Exception as error:
-            log.critical("the core cannot name its open orders", exc_info=error)
-            return -1
+        """Orders of ours that the core believes open, pending or unknown; -1 where it failed."""
+        return -1 if self.failure else self.core.open_orders
 
     def resume(self, reason: str, actor: str) -> HaltRecord:
         """Lift the halt. Raises `ResumeRefused`."""

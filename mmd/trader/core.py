@@ -198,12 +198,14 @@ class Trader:
         if not self.tracker.open_count:
             return False
         return not self.orders.channel_up or any(
-            desk.blocked_since_ns and self.now_ns - desk.blocked_since_ns > WITHDRAWN_LONG_NS and self._has_open(desk)
+            desk.blocked_since_ns and self.now_ns - desk.blocked_since_ns > WITHDRAWN_LONG_NS and self.orders.standing(desk)
             for desk in self.desks.values()
         )
 
-    def _has_open(self, desk: SymbolDesk) -> bool:
-        return bool(self.tracker.working(desk.instrument.symbol))
+    @property
+    def open_orders(self) -> int:
+        """How many orders of ours can still trade, those of unknown outcome among them."""
+        return self.tracker.open_count
 
     def serve(self, bundle: Bundle) -> None:
         """The networks of this bundle are the ones in service."""

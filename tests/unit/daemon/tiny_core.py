@@ -50,6 +50,10 @@ class TinyCore:
             self.open.pop(event.client_order_id, None)
         return commands
 
+    @property
+    def open_orders(self) -> int:
+        return len(self.open)
+
     def report(self, now_ns: int) -> TraderReport:
         return a_report(now_ns, self)
 
