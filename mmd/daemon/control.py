@@ -22,7 +22,7 @@ from mmd.daemon.control_access import ControlAccess
 from mmd.daemon.control_api import OPERATIONS
 from mmd.daemon.control_documents import FlattenAnswer, HaltAnswer, Health, Readiness, Refusal, ResumeAnswer, SignalsAnswer
 from mmd.daemon.dispatcher import Dispatcher, ResumeRefused
-from mmd.daemon.metrics import ProcessSources, render_metrics
+from mmd.daemon.metrics import ProcessSources, gather_metrics, metrics_text
 from mmd.daemon.network_switch import SwapRefused
 from mmd.daemon.page.feed import StateFeed
 from mmd.daemon.page.routes import PageRoutes
@@ -242,9 +242,8 @@ class ControlServer:
         return _json(Readiness(not why, why), 503 if why else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=render_metrics(self._sources), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        text = await asyncio.to_thread(metrics_text, gather_metrics(self._sources))
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 def _tls_context(settings: ControlSettings) -> ssl.SSLContext | None:

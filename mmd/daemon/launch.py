@@ -74,10 +74,15 @@ class DemoOptions(msgspec.Struct, frozen=True):
     """Recordings to play; the symbols are theirs, and their end ends the demo."""
 
 
+THREAD_SWITCH_SECONDS = 0.0005
+"""As long may a thread that writes journal, ledger or a scrape keep the event loop waiting (Python's own default: 5 ms)."""
+
+
 def launch(settings: Settings, output: Output, seconds: float | None, *, leave_at_recording_end: bool = False) -> int:
     """Trade, print the summary, return the exit code. Raises `LaunchError`."""
     # A core dump would hold every secret.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     logging = _logging(settings, output)
     console = Console()
     try:

@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from mmd import __version__
 from mmd.daemon.collection import CollectionSchedule
@@ -75,38 +74,42 @@ class ProcessSources(msgspec.Struct, frozen=True):
     page: PageCounters = msgspec.field(default_factory=PageCounters)
 
 
-class DaemonCollector(Collector):
-    """Yields every metric of `METRICS`, those without samples included."""
+class _Gathered(CollectorRegistry):
+    """What one scrape found. No registry of the library's own making: that would ask for every name of every metric anew."""
 
-    def __init__(self, sources: ProcessSources) -> None:
-        self._sources = sources
-
-    def describe(self) -> Iterable[Family]:
-        """Names only, so that registering asks the core nothing."""
-        return _families().values()
+    def __init__(self, families: Families) -> None:
+        self._families = families
 
     def collect(self) -> Iterable[Family]:
-        """One scrape."""
-        families = _families()
-        report = self._sources.dispatcher.report()
-        _trader(families, report)
-        for symbol in report.symbols:
-            _symbol(families, symbol)
-        for watched in report.watched:
-            _feed(families, watched)
-        _latencies(families, self._sources)
-        _adapter(families, self._sources.counters)
-        for name, value, labels in record_samples(self._sources.recording, self._sources.journal, self._sources.ledger):
-            _put(families, name, value, *labels)
-        _process(families, self._sources)
-        return families.values()
+        """Every metric of `METRICS`, those without samples included."""
+        return self._families.values()
+
+
+def gather_metrics(sources: ProcessSources) -> Families:
+    """One scrape: every metric of `METRICS` as it is now. Asks the core, so it belongs on the event loop."""
+    families = _families()
+    report = sources.dispatcher.report()
+    _trader(families, report)
+    for symbol in report.symbols:
+        _symbol(families, symbol)
+    for watched in report.watched:
+        _feed(families, watched)
+    _latencies(families, sources)
+    _adapter(families, sources.counters)
+    for name, value, labels in record_samples(sources.recording, sources.journal, sources.ledger):
+        _put(families, name, value, *labels)
+    _process(families, sources)
+    return families
+
+
+def metrics_text(families: Families) -> bytes:
+    """The text of a scrape. Asks nobody, so that any thread may write it: it is half of the work."""
+    return generate_latest(_Gathered(families))
 
 
 def render_metrics(sources: ProcessSources) -> bytes:
-    """The text of one scrape."""
-    registry = CollectorRegistry()
-    registry.register(DaemonCollector(sources))
-    return generate_latest(registry)
+    """One scrape and its text."""
+    return metrics_text(gather_metrics(sources))
 
 
 def resident_bytes() -> int:
