@@ -92,6 +92,31 @@ class Traded(NamedTuple):
     """Full spread of the spread head."""
 
 
+class _Newest:
+    """The newest `WINDOW` rows of so many numbers, in memory that is taken once and for all."""
+
+    __slots__ = ("_rows", "count")
+
+    def __init__(self, columns: int) -> None:
+        self._rows = np.zeros((WINDOW, columns))
+        self.count = 0
+        """Rows ever added."""
+
+    def __len__(self) -> int:
+        return min(self.count, WINDOW)
+
+    def add(self, *row: float) -> None:
+        """One more; the oldest makes room."""
+        self._rows[self.count % WINDOW] = row
+        self.count += 1
+
+    def columns(self) -> Floats:
+        """[columns, rows], oldest first."""
+        if self.count <= WINDOW:
+            return self._rows[: self.count].T
+        return np.roll(self._rows, -(self.count % WINDOW), axis=0).T
+
+
 class HeadCalibration:
     """One symbol. `horizon_ns` of the labels, `risk_ns` of the risk's window."""
 
@@ -103,11 +128,11 @@ class HeadCalibration:
         self._sampled: deque[_Sampled] = deque(maxlen=MOST_WAITING)
         self._moving: deque[_Sampled] = deque(maxlen=MOST_WAITING)
         self._next_ns = 0
-        self._up: deque[tuple[float, bool]] = deque(maxlen=WINDOW)
-        self._adverse: deque[tuple[float, bool]] = deque(maxlen=WINDOW)
-        self._covered: deque[bool] = deque(maxlen=WINDOW)
-        self._risk: deque[tuple[float, float]] = deque(maxlen=WINDOW)
-        self._said: dict[str, deque[float]] = {}
+        self._up = _Newest(2)
+        self._adverse = _Newest(2)
+        self._covered = _Newest(1)
+        self._risk = _Newest(2)
+        self._said: dict[str, _Newest] = {}
         self._told_until_ns = 0
         self._measures: dict[str, float] | None = None
         self._quantiles: dict[str, tuple[float, ...]] | None = None
@@ -127,12 +152,12 @@ class HeadCalibration:
         while sampled and now_ns - sampled[0].time_ns >= self._horizon_ns:
             each = sampled.popleft()
             if each.p_up == each.p_up and mid_ticks != each.mid_ticks:
-                self._up.append((each.p_up, mid_ticks > each.mid_ticks))
+                self._up.add(each.p_up, mid_ticks > each.mid_ticks)
         for each in moving:
             each.largest = max(each.largest, abs(mid_ticks - each.mid_ticks))
         while moving and now_ns - moving[0].time_ns >= self._risk_ns:
             each = moving.popleft()
-            self._risk.append((each.risk, each.largest / each.sigma_ticks))
+            self._risk.add(each.risk, each.largest / each.sigma_ticks)
 
     def due(self, now_ns: int) -> bool:
         """Whether `sample` should be given what is said now."""
@@ -144,8 +169,8 @@ class HeadCalibration:
         for name, value in said.items():
             kept = self._said.get(name)
             if kept is None:
-                kept = self._said[name] = deque(maxlen=WINDOW)
-            kept.append(value)
+                kept = self._said[name] = _Newest(1)
+            kept.add(value)
         nothing = float("nan")
         each = _Sampled(now_ns, mid_ticks, said.get("p_up", nothing), said.get("risk", nothing), sigma_ticks)
         self._sampled.append(each)
@@ -168,16 +193,15 @@ class HeadCalibration:
         found: dict[str, float] = {}
         for head, judged in (("p_up", self._up), ("p_adverse", self._adverse)):
             if len(judged) >= LEAST_JUDGED:
-                said = np.array([each[0] for each in judged])
-                happened = np.array([each[1] for each in judged])
+                said, happened = judged.columns()[0], judged.columns()[1] > 0
                 found[f"{head}.brier"] = brier(said, happened)
                 found[f"{head}.calibration_error"] = calibration_error(calibration(said, happened))
                 found[f"{head}.judged"] = float(len(judged))
         if len(self._covered) >= LEAST_JUDGED:
-            found["optimal_spread.coverage"] = sum(self._covered) / len(self._covered)
+            found["optimal_spread.coverage"] = float(self._covered.columns().mean())
             found["optimal_spread.judged"] = float(len(self._covered))
         if len(self._risk) >= LEAST_JUDGED:
-            found["risk.rank_correlation"] = rank_correlation(np.array(self._risk))
+            found["risk.rank_correlation"] = rank_correlation(self._risk.columns().T)
             found["risk.judged"] = float(len(self._risk))
         return found
 
@@ -185,7 +209,7 @@ class HeadCalibration:
         """By head, `QUANTILES` of what it said of late; a head that said too little is left out."""
         if self._quantiles is None:
             self._quantiles = {
-                name: tuple(np.quantile(np.array(kept), QUANTILES).tolist())
+                name: tuple(np.quantile(kept.columns()[0], QUANTILES).tolist())
                 for name, kept in self._said.items()
                 if len(kept) >= LEAST_JUDGED
             }
@@ -194,9 +218,9 @@ class HeadCalibration:
     def _judge_trade(self, traded: Traded, mid_ticks: float) -> None:
         against = traded.maker_sign * (traded.price_ticks - mid_ticks)
         if traded.p_adverse == traded.p_adverse:
-            self._adverse.append((traded.p_adverse, against > self._fee_share * traded.price_ticks))
+            self._adverse.add(traded.p_adverse, against > self._fee_share * traded.price_ticks)
         if traded.spread_ticks == traded.spread_ticks:
-            self._covered.append(2.0 * traded.maker_sign * (traded.mid_ticks - mid_ticks) <= traded.spread_ticks)
+            self._covered.add(2.0 * traded.maker_sign * (traded.mid_ticks - mid_ticks) <= traded.spread_ticks)
 
 
 def rank_correlation(pairs: Floats) -> float:

@@ -58,7 +58,7 @@ class DriftMeter:
             self._edges[row, : len(bins.edges)] = bins.edges
             self._shares[row, : len(bins.shares)] = bins.shares
         self._counts = np.zeros_like(self._shares)
-        self._features = np.arange(len(reference))
+        self._first_cells = np.arange(len(reference)) * (width + 1)
         self._per_row = 0.5 ** (1.0 / half_life_rows)
         self.rows = 0
         """Observed since the start."""
@@ -69,8 +69,8 @@ class DriftMeter:
             return
         self._counts *= self._per_row ** len(rows)
         places = (rows[:, : len(self._edges), None] >= self._edges[None]).sum(axis=2)
-        for place in places:
-            self._counts[self._features, place] += 1.0
+        cells = places + self._first_cells
+        self._counts += np.bincount(cells.ravel(), minlength=self._counts.size).reshape(self._counts.shape)
         self.rows += len(rows)
 
     def psi(self) -> Floats | None:
