@@ -31,7 +31,7 @@ class ExecutionSettings(BaseModel):
         3, description="Times the venue must deny an order that it once acknowledged before we believe it, count.", gt=0, le=100
     )
     terminal_orders_kept: int = Field(
-        10_000, description="Finished and fully booked orders remembered for late messages, count.", gt=0, le=1_000_000
+        1_000, description="Finished and fully booked orders remembered for late messages, count.", gt=0, le=1_000_000
     )
 
     price_tolerance_ticks: int = Field(
