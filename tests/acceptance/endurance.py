@@ -24,17 +24,21 @@ from typing import Any
 
 from rich.progress import Progress
 
+from mmd.execution.settings import ExecutionSettings
 from mmd.journal.settings import JournalSettings
 from mmd.ledger.settings import LedgerSettings
 from tests.acceptance.processes import Process, World, wait_until, world
 
 WARM_UP_SECONDS = 15.0
+FILLING_SHARE = 0.5
+"""Of a run: until then what is bounded may fill up; its second half tells what grows for good."""
 HALT_EVERY_SECONDS = 2.0
 HALT_WAIT_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
 """For one answer, and for orders to be gone: correctness is asked for here, on however busy a machine; times are told."""
 LIMIT_SLACK = 1.001
 JOURNAL_BOUND = JournalSettings().max_waiting_records
+ORDERS_KEPT = ExecutionSettings().terminal_orders_kept
 LEDGER_BOUND = LedgerSettings().max_waiting_records
 FAULTS = (
     "drop_frames", "skip_depth_update", "delay_frames", "duplicate_frames", "reorder_frames", "corrupt_frames", "cut_connections",
@@ -49,6 +53,10 @@ class Samples:
 
     times: list[float] = field(default_factory=list)
     resident: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
+    """Of the resident memory what is no page of a file: programs and networks that are mapped are not ours to grow."""
+    tasks: list[int] = field(default_factory=list)
+    load_average: list[float] = field(default_factory=list)
     handles: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     in_flight: list[float] = field(default_factory=list)
@@ -65,18 +73,24 @@ class Samples:
     journal_waiting: list[float] = field(default_factory=list)
     ledger_waiting: list[float] = field(default_factory=list)
     put_off: float = 0.0
+    orders_sent: int = 0
     halts: int = 0
     own_halts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     ledger_difference: float = 0.0
     orders_left: int = 0
 
-    def slope_per_hour(self) -> float:
-        """Of the resident memory by least squares, bytes an hour."""
-        count = len(self.times)
-        mean_time, mean_memory = sum(self.times) / count, sum(self.resident) / count
-        above = sum((t - mean_time) * (m - mean_memory) for t, m in zip(self.times, self.resident, strict=True))
-        return 3600.0 * above / sum((t - mean_time) ** 2 for t in self.times)
+    def filled(self) -> int:
+        """Index of the first sample by which what is bounded has had its time to fill."""
+        begin = FILLING_SHARE * self.times[-1]
+        return next(index for index, at in enumerate(self.times) if at >= begin)
+
+    def slope_per_hour(self, memory: list[float], begin: int) -> float:
+        """Of that memory from that sample on, by least squares, bytes an hour."""
+        times, memory = self.times[begin:], memory[begin:]
+        mean_time, mean_memory = sum(times) / len(times), sum(memory) / len(times)
+        above = sum((t - mean_time) * (m - mean_memory) for t, m in zip(times, memory, strict=True))
+        return 3600.0 * above / sum((t - mean_time) ** 2 for t in times)
 
     def rate(self) -> float:
         """Frames a second over the whole run."""
@@ -157,10 +171,14 @@ class Endurance:
         samples.put_off = metric(text, "mmd_adapter_frames_put_off_total")
         status = Path(f"/proc/{process}/status").read_text()
         samples.resident.append(1024.0 * int(status.split("VmRSS:")[1].split()[0]))
+        samples.own.append(1024.0 * int(status.split("RssAnon:")[1].split()[0]))
+        samples.tasks.append(int(metric(text, "mmd_tasks")))
+        samples.load_average.append(os.getloadavg()[0])
         samples.threads.append(int(status.split("Threads:")[1].split()[0]))
         samples.handles.append(sum(1 for _ in Path(f"/proc/{process}/fd").iterdir()))
         report = self.system.report()
         samples.open_orders.append(len(report["open_orders"]))
+        samples.orders_sent = report["orders_sent"]
         samples.times.append(passed)
         for name, used in report["limits_used"].items():
             if used > LIMIT_SLACK and not name.startswith(("daily_loss", "drawdown")):
@@ -241,13 +259,19 @@ def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float 
 def table(kind: str, samples: Samples, seconds: float) -> str:
     """Markdown."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    memory, handles, threads = [value / 1e6 for value in samples.resident], samples.handles, samples.threads
+    memory, own, filled = [value / 1e6 for value in samples.resident], [value / 1e6 for value in samples.own], samples.filled()
+    handles, threads, tasks = samples.handles, samples.threads, samples.tasks
+    slopes = [f"{samples.slope_per_hour(samples.own, begin) / 1e6:+.1f}" for begin in (0, filled)]
     rows = [
         ("messages a second, mean", f"{samples.rate():,.0f}"),
         ("resident memory after warm-up → at the end, MB", f"{memory[0]:.1f} → {memory[-1]:.1f}"),
-        ("its slope, MB an hour", f"{samples.slope_per_hour() / 1e6:+.1f}"),
+        ("of it the process's own (RssAnon), first → halfway → last, MB", f"{own[0]:.1f} → {own[filled]:.1f} → {own[-1]:.1f}"),
+        ("its slope over the whole run, MB an hour", slopes[0]),
+        ("its slope over the second half, MB an hour", slopes[1]),
+        (f"orders sent (the newest {ORDERS_KEPT:,} finished ones are remembered)", f"{samples.orders_sent:,}"),
         ("open files, first → last (most)", f"{handles[0]} → {handles[-1]} ({max(handles)})"),
         ("threads, first → last (most)", f"{threads[0]} → {threads[-1]} ({max(threads)})"),
+        ("tasks of the event loop, first → last (most)", f"{tasks[0]} → {tasks[-1]} ({max(tasks)})"),
         ("requests in flight, most (bound 500)", f"{max(samples.in_flight):g}"),
         (f"records that wait for the journal, most (bound {JOURNAL_BOUND:,})", f"{max(samples.journal_waiting):,.0f}"),
         (f"records that wait for the ledger, most (bound {LEDGER_BOUND:,})", f"{max(samples.ledger_waiting):,.0f}"),
@@ -274,7 +298,7 @@ def table(kind: str, samples: Samples, seconds: float) -> str:
         f"# {kind.capitalize()}",
         "",
         f"Commit `{commit}`, {time.strftime('%Y-%m-%d', time.gmtime())}, {seconds:g} s, {os.cpu_count()} cores shared by daemon, "
-        f"exchange and guard, load average at the end {os.getloadavg()[0]:.1f}.",
+        f"exchange and guard, load average {min(samples.load_average):.1f} to {max(samples.load_average):.1f}.",
         "",
         "| what | figure |",
         "|---|---|",
