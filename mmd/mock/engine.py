@@ -291,9 +291,10 @@ class MatchingEngine:
 
     def touch(self, symbol: str) -> tuple[int, int, int, int, int]:
         """Update id, best bid (ticks, lots), best ask (ticks, lots); zeros where a side is empty."""
-        book = self._book(symbol)
+        book = self._books.get(symbol) or self._book(symbol)
         bids, asks = book.bids, book.asks
-        bid, ask = bids.best_ticks(), asks.best_ticks()
+        bid = bids.keys[-1] if bids.keys else 0
+        ask = -asks.keys[-1] if asks.keys else 0
         return book.update_id, bid, bids.levels[bid].lots if bid else 0, ask, asks.levels[ask].lots if ask else 0
 
     def depth(self, symbol: str, limit: int) -> tuple[int, list[Level], list[Level]]:

@@ -108,8 +108,9 @@ class MarketStreams:
         if prints:
             self._publish_trades(symbol, prints, aggregates)
         touch = self._engine.touch(symbol)
-        if touch[1:] != self._touches[symbol]:
-            self._touches[symbol] = touch[1:]
+        shown = touch[1:]
+        if shown != self._touches[symbol]:
+            self._touches[symbol] = shown
             touch_stream = self._touch_streams[symbol]
             if touch_stream in self._readers or EVERY_TOUCH_STREAM in self._readers:
                 frame = self._texts[symbol].book_ticker_frame(touch)

@@ -165,6 +165,11 @@ class Venue:
 
     def publish(self, time_ns: int, symbol: str, events: Sequence[EngineEvent]) -> None:
         """What one operation of the engine caused: record it, then tell everybody whom it concerns."""
+        if not events:
+            # An order of the market that came or went without a trade: nine operations of ten.
+            if self._context.streams_from_engine:
+                self.streams.on_operation(time_ns + self.faults.stamp_offset_ns, symbol, (), ())
+            return
         concerns_accounts = False
         prints: list[TradePrint] = []
         for event in events:

@@ -67,6 +67,12 @@ class Maker:
         self._fair = 0.0
         self._best = {Side.BUY: 0, Side.SELL: 0}
         self._orders: dict[Side, dict[int, RestingOrder]] = {Side.BUY: {}, Side.SELL: {}}
+        self._ladder = [
+            (rung, max(1, rung // 4), index < _NEAR_RUNGS, 1 + maker.size_growth * rung, maker.behind_factor if rung else 1.0)
+            for index, rung in enumerate(maker.rungs)
+        ]
+        """Of each rung: steps from the first, the steps that its price is a multiple of, whether it is near, and two factors of
+        its size."""
 
     def filled(self, side: Side, lots: int) -> None:
         """Inventory grows with what was bought."""
@@ -108,21 +114,19 @@ class Maker:
         limit = ((ask_ticks if side is Side.BUY else -bid_ticks) - self._min_spread_ticks) // desk.step_ticks
         first = min(best, limit)
         size = self._size_lots * exp(self._size_lean * favour)
+        far, step = self._size_lots, sign * desk.step_ticks
         wanted: dict[int, float] = {}
-        for index, rung in enumerate(self._maker.rungs):
-            coarse = max(1, rung // 4)
-            price = sign * ((first - rung) // coarse * coarse) * desk.step_ticks
-            near = size if index < _NEAR_RUNGS else self._size_lots
-            wanted[price] = near * (1 + self._maker.size_growth * rung) * (self._maker.behind_factor if rung else 1.0)
+        for rung, coarse, is_near, growth, behind in self._ladder:
+            wanted[(first - rung) // coarse * coarse * step] = (size if is_near else far) * growth * behind
         self._replace(side, wanted, bid_ticks if side is Side.BUY else ask_ticks, now_ns)
 
     def _replace(self, side: Side, wanted: dict[int, float], touch_ticks: int, now_ns: int) -> None:
         desk, orders, sign = self._desk, self._orders[side], side.sign
         for price, order in list(orders.items()):
-            stays = order.lots > 0 and sign * (price - touch_ticks) <= 0 and order.lots <= _TOO_LARGE * wanted.get(price, 0.0)
-            if not stays:
+            lots = order.lots
+            if lots <= 0 or sign * (price - touch_ticks) > 0 or lots > _TOO_LARGE * wanted.get(price, 0.0):
                 del orders[price]
-                if order.lots:
+                if lots:
                     desk.pull(order, now_ns)
         for price, size in wanted.items():
             if price not in orders:
