@@ -74,6 +74,10 @@ class Samples:
     ledger_waiting: list[float] = field(default_factory=list)
     put_off: float = 0.0
     orders_sent: int = 0
+    pauses: dict[str, int] = field(default_factory=dict)
+    daemon_cpu: float = 0.0
+    exchange_cpu: float = 0.0
+    """Processor time over wall time: 1 is a core."""
     halts: int = 0
     own_halts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
@@ -133,6 +137,7 @@ class Endurance:
         """Sample once a second; halt and resume in between where that is asked for."""
         time.sleep(min(WARM_UP_SECONDS, seconds / 4))
         begun, next_halt = time.monotonic(), time.monotonic()
+        used = [cpu_seconds(process) for process in (self.daemon, self.mock)]
         while (passed := time.monotonic() - begun) < seconds:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 self._sample(passed)
@@ -143,6 +148,9 @@ class Endurance:
                 self._resume_what_halted()
             advance(passed)
             time.sleep(0.2 if halts else 1.0)
+        taken = time.monotonic() - begun
+        shares = [(cpu_seconds(process) - before) / taken for process, before in zip((self.daemon, self.mock), used, strict=True)]
+        self.samples.daemon_cpu, self.samples.exchange_cpu = shares
 
     def settle(self) -> None:
         """Everything quiet: no order at the exchange, both ledgers the same."""
@@ -178,7 +186,7 @@ class Endurance:
         samples.handles.append(sum(1 for _ in Path(f"/proc/{process}/fd").iterdir()))
         report = self.system.report()
         samples.open_orders.append(len(report["open_orders"]))
-        samples.orders_sent = report["orders_sent"]
+        samples.orders_sent, samples.pauses = report["orders_sent"], report["pause_counts"]
         samples.times.append(passed)
         for name, used in report["limits_used"].items():
             if used > LIMIT_SLACK and not name.startswith(("daily_loss", "drawdown")):
@@ -239,12 +247,18 @@ class Endurance:
         return max(abs(line["position"] - (balances[line["symbol"]] - self.base[line["symbol"]])) for line in lines)
 
 
+def cpu_seconds(process: Process) -> float:
+    """Processor time that the process has used."""
+    fields = Path(f"/proc/{process.child.pid}/stat").read_text().rpartition(")")[2].split()
+    return float(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def metric(text: str, name: str) -> float:
     """The sum of a metric's samples."""
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
 
 
-def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float = 60.0, advance: Callable[[float], Any]) -> Samples:
+def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float = 85.0, advance: Callable[[float], Any]) -> Samples:
     """One run of `load` or `soak`, settled at the end."""
     kinds = ", ".join(f'"{name}"' for name in FAULTS)
     scenario = f"seed = {seed}\n\n[random]\nstart = 5.0\nevery = 6.0\nlongest = 4.0\nkinds = [{kinds}]\n"
@@ -259,13 +273,18 @@ def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float 
 def table(kind: str, samples: Samples, seconds: float) -> str:
     """Markdown."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    memory, own, filled = [value / 1e6 for value in samples.resident], [value / 1e6 for value in samples.own], samples.filled()
+    memory, anonymous = [value / 1e6 for value in samples.resident], [value / 1e6 for value in samples.own]
+    filled = samples.filled()
     handles, threads, tasks = samples.handles, samples.threads, samples.tasks
     slopes = [f"{samples.slope_per_hour(samples.own, begin) / 1e6:+.1f}" for begin in (0, filled)]
     rows = [
         ("messages a second, mean", f"{samples.rate():,.0f}"),
+        ("processor time, daemon / exchange, cores", f"{samples.daemon_cpu:.2f} / {samples.exchange_cpu:.2f}"),
         ("resident memory after warm-up → at the end, MB", f"{memory[0]:.1f} → {memory[-1]:.1f}"),
-        ("of it the process's own (RssAnon), first → halfway → last, MB", f"{own[0]:.1f} → {own[filled]:.1f} → {own[-1]:.1f}"),
+        (
+            "of it the process's own (RssAnon), first → halfway → last, MB",
+            f"{anonymous[0]:.1f} → {anonymous[filled]:.1f} → {anonymous[-1]:.1f}",
+        ),
         ("its slope over the whole run, MB an hour", slopes[0]),
         ("its slope over the second half, MB an hour", slopes[1]),
         (f"orders sent (the newest {ORDERS_KEPT:,} finished ones are remembered)", f"{samples.orders_sent:,}"),
@@ -283,7 +302,7 @@ def table(kind: str, samples: Samples, seconds: float) -> str:
     ]
     if samples.halts:
         rows += [
-            ("halts by HTTP under load", f"{samples.halts}"),
+            ("halts by HTTP under load (that found orders to cancel)", f"{samples.halts} ({len(samples.cancels_ms)})"),
             ("`/healthz`, request to answer, ms p50 / p99", _milliseconds(samples.ping_ms)),
             ("the exchange's `ping`, request to answer, ms p50 / p99", _milliseconds(samples.venue_ping_ms)),
             ("`/halt`, arrival to the last cancel with the socket, by the daemon, ms p50 / p99", _milliseconds(samples.cancels_ms)),
@@ -291,7 +310,8 @@ def table(kind: str, samples: Samples, seconds: float) -> str:
             ("`/halt`, request to the last cancel confirmed, ms p50 / p99", _milliseconds(samples.gone_ms)),
         ]
     own = "; ".join(f"{why} ×{count}" for why, count in sorted(samples.own_halts.items()))
-    rows += [("halts of its own, by reason", own or "none")]
+    pauses = "; ".join(f"{why} ×{count}" for why, count in sorted(samples.pauses.items()))
+    rows += [("pauses, by reason", pauses or "none"), ("halts of its own, by reason", own or "none")]
     lines = [
         f"<!-- made by `python -m tests.acceptance.endurance {kind}`; run it again instead of editing -->",
         "",
@@ -317,7 +337,7 @@ def main() -> int:
     parser.add_argument("kind", choices=("load", "soak"))
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="of the faults (default: 1)")
-    parser.add_argument("--speed", type=float, default=60.0, help="market time per wall time of the load (default: 60)")
+    parser.add_argument("--speed", type=float, default=85.0, help="market time per wall time of the load (default: 85)")
     parser.add_argument("--write", type=Path, help="write the table here too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mmd-endurance-") as folder, Progress() as progress:
