@@ -3,7 +3,8 @@
     python -m tests.acceptance.endurance load --seconds 600 --write docs/evidence/load.md
     python -m tests.acceptance.endurance soak --seconds 1800 --write docs/evidence/soak.md
 
-*Load* runs the simulated market so fast that some ten thousand messages a second arrive, and halts and resumes all the while.
+*Load* runs the simulated market so fast that some seven thousand messages a second arrive (`--speed`), and halts and resumes all
+the while.
 *Soak* draws faults at random and looks for what grows, and for an order, a limit or a position that is not as it must be.
 """
 
@@ -258,7 +259,7 @@ def metric(text: str, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
 
 
-def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float = 85.0, advance: Callable[[float], Any]) -> Samples:
+def run(kind: str, folder: Path, seconds: float, *, seed: int = 1, speed: float = 60.0, advance: Callable[[float], Any]) -> Samples:
     """One run of `load` or `soak`, settled at the end."""
     kinds = ", ".join(f'"{name}"' for name in FAULTS)
     scenario = f"seed = {seed}\n\n[random]\nstart = 5.0\nevery = 6.0\nlongest = 4.0\nkinds = [{kinds}]\n"
@@ -337,7 +338,7 @@ def main() -> int:
     parser.add_argument("kind", choices=("load", "soak"))
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
     parser.add_argument("--seed", type=int, default=1, help="of the faults (default: 1)")
-    parser.add_argument("--speed", type=float, default=85.0, help="market time per wall time of the load (default: 85)")
+    parser.add_argument("--speed", type=float, default=60.0, help="market time per wall time of the load (default: 60)")
     parser.add_argument("--write", type=Path, help="write the table here too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mmd-endurance-") as folder, Progress() as progress:
