@@ -13,7 +13,7 @@ SCARCE = 0.5
 
 
 class FairShare:
-    """Counts the orders of each symbol in the last 10 s. Bounded by the budget itself."""
+    """Counts the orders of each symbol in the last 10 s. Bounded by that and by the budget itself."""
 
     __slots__ = ("_part", "_recent")
 
@@ -23,7 +23,11 @@ class FairShare:
 
     def record(self, symbol: str, now_ns: int) -> None:
         """An order of the symbol is about to leave."""
-        self._recent[symbol].append(now_ns)
+        recent, oldest = self._recent[symbol], now_ns - _WINDOW_NS
+        # Here too, for while the budget is ample nobody asks.
+        while recent and recent[0] <= oldest:
+            recent.popleft()
+        recent.append(now_ns)
 
     def waits(self, symbol: str, now_ns: int, pressure: float, threshold: float) -> bool:
         """Whether an order that waits at `threshold` of the whole budget has to wait for the others' sake.

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections import Counter
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
-from typing import Any
 
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.bundle import load_bundle
@@ -19,28 +15,15 @@ from mmd.mock.virtual_venue import VirtualVenue
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader import Trader, TraderConfig
 from mmd.types.instrument import atoms
+from tests.reachable import reachable
 from tests.simulation.test_neural_trader_on_engine import START_NS, wide_open
 
 SECOND_NS = 1_000_000_000
-NO_STATE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodDescriptorType)
 ORDERS_KEPT = 40
 """Few, so that the bound is reached soon and what lies behind it is seen."""
 LOOK_EVERY_SECONDS = 5
 FILLING_SECONDS = 50
 WATCHED_SECONDS = 100
-
-
-def reachable(root: object) -> Counter[str]:
-    """Bytes of all objects that hang on `root`, by type."""
-    seen, waiting, found = {id(root)}, [root], Counter[str]()
-    while waiting:
-        each: Any = waiting.pop()
-        found[type(each).__name__] += sys.getsizeof(each)
-        for other in gc.get_referents(each):
-            if id(other) not in seen and not isinstance(other, NO_STATE):
-                seen.add(id(other))
-                waiting.append(other)
-    return found
 
 
 def test_what_hangs_on_the_core_stays_as_much_once_its_bounds_are_reached() -> None:

@@ -23,6 +23,7 @@ from mmd.market.book import OrderBook
 from mmd.mock.instruments import listed
 from mmd.quoting.settings import QuotingSettings
 from mmd.types.market import DepthUpdate, MarketTrade, TouchUpdate
+from tests.reachable import reachable
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -118,8 +119,13 @@ def test_a_long_rehearsal_keeps_no_more_than_a_short_one(
     frames: Frames, networks: tuple[Bundle, dict[str, QuotePredictor]]
 ) -> None:
     shadow = make_shadow(hot_session(frames, networks), networks)
-    for _ in range(1500):
+    for _ in range(500):
         shadow.tick()
+    short = reachable(shadow)
+    for _ in range(1000):
+        shadow.tick()
+    longer = reachable(shadow)
+    assert longer.total() < 1.01 * short.total(), longer - short
     tracker = shadow.session.trader.tracker
     assert len(tracker.all_open()) <= 4
     assert shadow.session.requests > 1000

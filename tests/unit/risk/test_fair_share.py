@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmd.risk.fair_share import FairShare
+from tests.reachable import reachable
 
 SECOND = 1_000_000_000
 SYMBOLS = tuple("ABCDEFGHIJ")
@@ -28,6 +29,13 @@ def test_a_busy_symbol_is_held_to_its_part_only_while_the_budget_is_scarce() -> 
     assert not share.waits("B", 10, 0.4, 0.6)
     assert not share.waits("A", 10, 0.5, 0.9), "a missing order is worth more"
     assert not share.waits("A", 11 * SECOND, 0.4, 0.6), "after ten seconds it begins anew"
+
+
+def test_what_has_left_the_window_is_forgotten_though_the_budget_is_ample_and_nobody_asks() -> None:
+    share = FairShare(100_000, SYMBOLS)
+    for number in range(200):
+        share.record("A", number * SECOND)
+    assert reachable(share)["int"] < 1_000
 
 
 @given(st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 5)), max_size=400))
