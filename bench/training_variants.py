@@ -17,12 +17,13 @@ from mmd.learning.batches import WalkSizes
 from mmd.learning.data import parse_data
 from mmd.learning.dataset import PARTS, TEST, TRAIN, VALIDATION, Dataset, SplitSettings, build_dataset
 from mmd.learning.labels import LabelSettings
-from mmd.learning.training import Silent, Start, Trainer, TrainingSettings, with_teacher
+from mmd.learning.starting import FINE_RATE, Start
+from mmd.learning.training import Silent, Trainer, TrainingSettings, with_teacher
 
 SEEDS = (1, 2)
 ROW = ARCHITECTURES["row"]
-WIDE = replace(ROW, shared_1=320, shared_2=128, branch=48)
-FINE_RATE, FINE_EPOCHS, FINE_PATIENCE = 1e-4, 8, 2
+WIDE = ARCHITECTURES["wide"]
+FINE_EPOCHS, FINE_PATIENCE = 8, 2
 FEWEST_FINE_ROWS = 20_000
 HEAD = "| way | seed | epochs | validation loss | validation IC | test IC | test spread loss | test position loss |"
 

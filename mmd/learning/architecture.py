@@ -2,8 +2,8 @@
 
 LSTM 128 -> LSTM 64 -> with the five inventory inputs -> 128 -> 64 -> three branches of 32: price change (linear, in sigma over H),
 place of the optimal spread (sigmoid), position (tanh). Inputs are raw: the network normalises them itself. The compact form has
-LSTMs of 48 and 24 units and the newest row beside them in the shared layers, the row form has the newest row alone. TensorFlow is
-imported when a network is built, not before.
+LSTMs of 48 and 24 units and the newest row beside them in the shared layers, the row form has the newest row alone, the wide form
+layers of 320, 128 and 48 units over it. TensorFlow is imported when a network is built, not before.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ ARCHITECTURES = {
     "article": QuoteSizes(),
     "compact": QuoteSizes(market=len(MARKET_NAMES), lstm_1=48, lstm_2=24, skip=True),
     "row": QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, skip=True),
+    "wide": QuoteSizes(market=len(MARKET_NAMES), lstm_1=0, lstm_2=0, shared_1=320, shared_2=128, branch=48, skip=True),
 }
 """By the name that `mmd train` knows."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmd.learning.architecture import QuoteSizes
     from mmd.learning.dataset import Dataset, SplitSettings
     from mmd.learning.labels import LabelSettings
+    from mmd.learning.starting import Start
     from mmd.learning.training import TrainingSettings
 
 app = typer.Typer(name="train", help="Train networks and write bundles.", add_completion=False, pretty_exceptions_enable=False)
@@ -57,7 +58,9 @@ SeedsOption = Annotated[
 ArchitectureOption = Annotated[
     str,
     typer.Option(
-        "--architecture", help="article (LSTM 128 and 64), compact (LSTM 48 and 24, the newest row beside them) or row (no LSTM)."
+        "--architecture",
+        help="article (LSTM 128 and 64), compact (LSTM 48 and 24, the newest row beside them), "
+        "row (no LSTM) or wide (no LSTM, larger layers).",
     ),
 ]
 TeacherOption = Annotated[
@@ -79,6 +82,15 @@ WorkOption = Annotated[
     Path | None, typer.Option("--work-dir", help="Checkpoint and learning curve (default: state/training/NAME of the bundle).")
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the work directory, if there is one.")]
+BeginOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--begin-with",
+        metavar="FOLDER",
+        help="quote, all: begin with the weights that the training in this work directory ended with, in steps of a tenth of the "
+        "size; so a network for all instruments becomes that of the data at hand.",
+    ),
+]
 TakenFromOption = Annotated[
     Path | None,
     typer.Option(
@@ -108,6 +120,7 @@ def train(
     spread_quantile: QuantileOption = 0.5,
     work_dir: WorkOption = None,
     resume: ResumeOption = False,
+    begin_with: BeginOption = None,
     taken_from: TakenFromOption = None,
 ) -> None:
     """Train a network on simulated or recorded markets and write it as a bundle: quantized graphs, golden vectors, card.
@@ -122,6 +135,7 @@ def train(
       mmd train all --data ../shared/data --data sim:1-2,0.2 --out models/quote-v4 --architecture row --seeds 3
       mmd train quote --data sim:1,0.2 --out /tmp/quick --epochs 3
       mmd train quote --data sim:1-6,0.5 --out models/quote-v4 --resume
+      mmd train all --data book/IBM.book.parquet --out models/ibm --architecture row --begin-with state/training/quote-v4
       mmd train cross-asset --data ../shared/data --data sim:1-2,0.2 --out models/quote-v4
       mmd train cross-asset --data ../shared/data --out models/quote-v4 --taken-from models/quote-v3
 
@@ -146,6 +160,7 @@ def train(
     from mmd.learning.cross_asset_rows import received_together
     from mmd.learning.dataset import SplitSettings
     from mmd.learning.labels import LabelSettings
+    from mmd.learning.starting import FINE_RATE
     from mmd.learning.training import TrainingSettings
 
     labels = LabelSettings(horizon_seconds=horizon, spread_quantile=spread_quantile)
@@ -154,9 +169,12 @@ def train(
     settings = TrainingSettings(
         epochs=epochs, seed=seed, teacher_share=teacher_share, weight_decay=weight_decay, walk=WalkSizes(lanes=lanes)
     )
+    start = None if begin_with is None else _start_or_exit(begin_with)
+    if start is not None:
+        settings = settings.model_copy(update={"learning_rate": FINE_RATE})
     dataset = _dataset_or_exit(data, labels, SplitSettings(most_train_rows=most_rows, validation_share=validation_share))
     if network in ("quote", "all"):
-        typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes, seeds)))
+        typer.echo(summary(_run(dataset, out, settings, ARCHITECTURES[architecture], work_dir, resume, minutes, seeds, start)))
     work = _work_dir(work_dir, out)
     if network in ("companion", "all"):
         _beside("companion", lambda: run_companion(dataset, out, work, seed=seed, resume=resume), companion_summary)
@@ -174,6 +192,17 @@ def train(
             ),
             cross_asset_summary,
         )
+
+
+def _start_or_exit(folder: Path) -> Start:
+    from mmd.learning.checkpoint import CheckpointError
+    from mmd.learning.starting import load_start
+
+    try:
+        return load_start(folder)
+    except CheckpointError as error:
+        _fail(f"--begin-with {error}", EXIT_USAGE)
+    raise AssertionError("unreachable")
 
 
 def _dataset_or_exit(data: list[str], labels: LabelSettings, split: SplitSettings) -> Dataset:
@@ -208,6 +237,7 @@ def _run(
     resume: bool,
     minutes: float,
     seeds: int,
+    start: Start | None,
 ) -> Bundle:
     from mmd.inference.errors import BundleError
     from mmd.learning.building import build_bundle
@@ -229,6 +259,7 @@ def _run(
                 range(settings.seed, settings.seed + seeds),
                 sizes=sizes,
                 resume=resume,
+                start=start,
                 observer=bar,
                 out_of_time=lambda number: time.monotonic() >= begun + share * (number + 1),
             )

@@ -13,6 +13,7 @@ import msgspec
 
 from mmd.learning.architecture import QuoteSizes, QuoteWeights
 from mmd.learning.dataset import Dataset
+from mmd.learning.starting import Start, save_start
 from mmd.learning.training import CURVE_FILE, Observer, Silent, Trainer, TrainingSettings, with_teacher
 
 SEEDS_FILE = "seeds.json"
@@ -61,28 +62,31 @@ def train_seeds(
     *,
     sizes: QuoteSizes | None = None,
     resume: bool = False,
+    start: Start | None = None,
     observer: Observer | None = None,
     out_of_time: Callable[[int], bool] = lambda number: False,
 ) -> SeedsTrained:
     """Each seed in a folder of its own below `work_dir`; the ensemble that teaches them is fitted once.
 
+    The weights of the chosen one are left in `work_dir` for others to begin with, as this begins with `start`.
     `out_of_time` is asked after each epoch of the seed at a place among `seeds`. Raises `CheckpointError` where `resume` finds the
     checkpoint of another training.
     """
     heard, used = observer or Silent(), sizes or QuoteSizes()
     shown = with_teacher(dataset.narrowed(used.market), settings, heard)
-    found: list[tuple[SeedRecord, QuoteWeights, Path]] = []
+    found: list[tuple[SeedRecord, Trainer, Path]] = []
     for number, seed in enumerate(seeds):
         folder = work_dir if len(seeds) == 1 else work_dir / f"seed-{seed}"
         heard.on_stage(f"seed {seed}")
-        trainer = Trainer(shown, settings.model_copy(update={"seed": seed}), folder, used, heard)
+        trainer = Trainer(shown, settings.model_copy(update={"seed": seed}), folder, used, heard, start)
         trainer.run(resume, partial(out_of_time, number))
         best = min(trainer.epochs.records, key=lambda record: record.validation["total"])
         record = SeedRecord(
             seed, len(trainer.epochs.records), best.epoch, best.validation["total"], best.price_ic, trainer.test_ic()
         )
-        found.append((record, trainer.best_weights(), folder))
+        found.append((record, trainer, folder))
     chosen = min(range(len(found)), key=lambda place: found[place][0].validation)
     records = [msgspec.structs.replace(record, chosen=place == chosen) for place, (record, _, _) in enumerate(found)]
-    _, weights, folder = found[chosen]
-    return SeedsTrained(weights, records, (folder / CURVE_FILE).read_bytes())
+    _, trainer, folder = found[chosen]
+    save_start(work_dir, trainer.end())
+    return SeedsTrained(trainer.best_weights(), records, (folder / CURVE_FILE).read_bytes())

@@ -30,6 +30,7 @@ from mmd.learning.checkpoint import arrays_of, assign
 from mmd.learning.dataset import TEST, TRAIN, VALIDATION, Dataset
 from mmd.learning.epochs import WEIGHTS, Epochs
 from mmd.learning.reproducible import begin
+from mmd.learning.starting import Start
 from mmd.learning.teacher import taught
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -91,14 +92,6 @@ class Observer(Protocol):
 
     def on_epoch(self, record: EpochRecord) -> None:
         """An epoch is over."""
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Where a training begins, other than at random: another's scaling of the inputs and weights, of the same sizes."""
-
-    scaling: Scaling
-    arrays: list[Array]
-    """In the order of the network's trainable variables."""
 
 
 class Silent:
@@ -180,6 +173,7 @@ class Trainer:
         self._weights = series_weights(dataset.parts[TRAIN])
         self._network = build_network(sizes, self._scaling, settings.dropout)
         if start is not None:
+            start.fits([tuple(variable.shape) for variable in self._network.trainable_variables])
             assign(self._network.trainable_variables, start.arrays)
         self._optimizer = keras.optimizers.AdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         # Of the heads, in the order of BRANCHES: log variances, which only an uncertainty balance learns.
@@ -193,7 +187,7 @@ class Trainer:
         self.epochs = Epochs(
             work_dir / CHECKPOINT_FILE,
             work_dir / CURVE_FILE,
-            f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes}",
+            f"{dataset.sha256} {settings.model_dump_json(exclude={'patience'})} {sizes} {start.sha256() if start else ''}",
             {
                 WEIGHTS: self._network.trainable_variables,
                 # Where dropout is in its random sequence.

@@ -12,6 +12,7 @@ import pytest
 from mmd.learning.checkpoint import CheckpointError
 from mmd.learning.dataset import TEST, Dataset
 from mmd.learning.seeds import SeedRecord, train_seeds
+from mmd.learning.starting import load_start, save_start
 from mmd.learning.training import (
     CHECKPOINT_FILE,
     CURVE_FILE,
@@ -143,7 +144,14 @@ def test_a_learnt_balance_changes_what_is_learnt_and_not_how_it_is_judged(datase
 
 
 def test_a_training_may_begin_where_another_ended(dataset: Dataset, tmp_path: Path) -> None:
-    first = Trainer(dataset, TRAINING.model_copy(update={"epochs": 2}), tmp_path / "first", ROW_SIZES, Silent())
+    first = Trainer(dataset, TRAINING.model_copy(update={"epochs": 1}), tmp_path / "first", ROW_SIZES, Silent())
     first.run()
-    second = Trainer(dataset, TRAINING, tmp_path / "second", ROW_SIZES, Silent(), first.end())
+    save_start(tmp_path, first.end())
+    start = load_start(tmp_path)
+    assert start.sha256() == first.end().sha256()
+    second = Trainer(dataset, TRAINING, tmp_path / "second", ROW_SIZES, Silent(), start)
     assert second.measured(TEST) == first.measured(TEST)
+    with pytest.raises(CheckpointError, match="another architecture"):
+        Trainer(dataset, TRAINING, tmp_path / "third", SIZES, Silent(), start)
+    with pytest.raises(CheckpointError, match="no training of the quote network has ended here"):
+        load_start(tmp_path / "first")
