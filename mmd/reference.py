@@ -22,7 +22,7 @@ from mmd.daemon.metric_table import METRICS
 from mmd.daemon.mock_reference import mock_exchange_page
 from mmd.daemon.settings_sources import is_secret, known_fields, variable_name
 from mmd.execution.order_state import TRANSITIONS, OrderTrigger
-from mmd.inference.gate import gate_table
+from mmd.inference.refusals import gate_table
 from mmd.market.feature_table import NOTATION, feature_rows
 from mmd.market.reference import ASSET_FORMULAS
 from mmd.mock.faults.corruption import MEANINGS

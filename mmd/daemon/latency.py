@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +26,15 @@ __all__ = [
     "bucket_bounds",
 ]
 
-SUB_BUCKET_BITS = 5
-SUB_BUCKETS = 1 << SUB_BUCKET_BITS
+SUB_BUCKET_BITS: Final = 5
+SUB_BUCKETS: Final = 1 << SUB_BUCKET_BITS
 """Buckets to each doubling: a bucket is at most 1/32 wide, so its middle is within 1.6 % of any value in it."""
 
-MAX_BITS = 40
-MAX_VALUE = (1 << MAX_BITS) - 1
+MAX_BITS: Final = 40
+MAX_VALUE: Final = (1 << MAX_BITS) - 1
 """Longer times (18 minutes) are counted as this."""
 
-BUCKETS = (MAX_BITS - SUB_BUCKET_BITS) * SUB_BUCKETS + SUB_BUCKETS
+BUCKETS: Final = (MAX_BITS - SUB_BUCKET_BITS) * SUB_BUCKETS + SUB_BUCKETS
 
 
 class LatencyHistogram:
@@ -95,7 +95,9 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 LOWS = np.array([bucket_bounds(index)[0] for index in range(BUCKETS)])
 """Lowest value of each bucket, ns."""
 
-RISK, INFERENCE, COMPANION = Stage.RISK, Stage.INFERENCE, Stage.COMPANION
+RISK: Final = Stage.RISK
+INFERENCE: Final = Stage.INFERENCE
+COMPANION: Final = Stage.COMPANION
 """A look into an enumeration costs as much as the clock."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
-MAXIMUM_LENGTH = 36
-_PREFIX = re.compile(r"[A-Za-z0-9_]{1,12}")
-_EPOCH = re.compile(r"[0-9a-z]{1,13}")
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+MAXIMUM_LENGTH: Final = 36
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_]{1,12}")
+_EPOCH: Final = re.compile(r"[0-9a-z]{1,13}")
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
 """Two digits at a time: an id is made for every order."""
 
 

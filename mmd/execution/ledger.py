@@ -14,14 +14,14 @@ is ever taken: a fee in that asset is valued like one, and leaves the position a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mmd.execution.trade_ids import TradeIds
 from mmd.types.instrument import Instrument
 from mmd.types.orders import Fill, FundingPaid
 
-STATE_VERSION = 1
-FUNDING_IDS_KEPT = 100
+STATE_VERSION: Final = 1
+FUNDING_IDS_KEPT: Final = 100
 
 
 class PositionLedger:

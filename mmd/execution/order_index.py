@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
 
 from mmd.execution.tracked_order import TrackedOrder
 from mmd.types.market import Side
 
-BUY = Side.BUY
+BUY: Final = Side.BUY
 
 
 class OneSide:

@@ -17,7 +17,7 @@ half-spread is taken from both desired prices, that of a withheld side too; with
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from mmd.execution.intents import AmendIntent, CancelIntent, DesiredQuote, Intent, ModifyIntent, PlaceIntent, ReplaceIntent
 from mmd.execution.order_state import OrderState
@@ -73,17 +73,18 @@ class Desired(Protocol):
     def ask_lots(self) -> int: ...
 
 
-BUY, SELL = Side.BUY, Side.SELL
-LIVE = OrderState.LIVE
-CANCEL_REPLACE = Replacement.CANCEL_REPLACE
-WITHHELD = "withheld"
-SURPLUS = "surplus"
-TOO_AGGRESSIVE = "too_aggressive"
-TOO_PASSIVE = "too_passive"
-TOO_LARGE = "too_large"
-TOO_SMALL = "too_small"
-MISSING = "missing"
-FAULTS = ("", TOO_AGGRESSIVE, TOO_PASSIVE, TOO_LARGE, TOO_SMALL)
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
+LIVE: Final = OrderState.LIVE
+CANCEL_REPLACE: Final = Replacement.CANCEL_REPLACE
+WITHHELD: Final = "withheld"
+SURPLUS: Final = "surplus"
+TOO_AGGRESSIVE: Final = "too_aggressive"
+TOO_PASSIVE: Final = "too_passive"
+TOO_LARGE: Final = "too_large"
+TOO_SMALL: Final = "too_small"
+MISSING: Final = "missing"
+FAULTS: Final = ("", TOO_AGGRESSIVE, TOO_PASSIVE, TOO_LARGE, TOO_SMALL)
 
 
 def plan(

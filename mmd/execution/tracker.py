@@ -17,7 +17,7 @@ What it holds to:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mmd.execution import modification
 from mmd.execution.client_order_ids import ClientOrderIds
@@ -48,14 +48,15 @@ from mmd.types.orders import (
 
 OrderCommand = PlaceOrder | CancelOrder | ReplaceOrder | AmendOrder | ModifyOrder | QueryOrder
 
-SEND_CANCEL = OrderTrigger.SEND_CANCEL
-LIVE, UNKNOWN = OrderState.LIVE, OrderState.UNKNOWN
+SEND_CANCEL: Final = OrderTrigger.SEND_CANCEL
+LIVE: Final = OrderState.LIVE
+UNKNOWN: Final = OrderState.UNKNOWN
 """A look into an enumeration costs as much as a call."""
 
-NS_PER_MS = 1_000_000
-CLOCK_LEAD_MS = 1_000
+NS_PER_MS: Final = 1_000_000
+CLOCK_LEAD_MS: Final = 1_000
 """How far ahead of its own clock the venue accepts a timestamp."""
-DUPLICATE_ORDER = "Duplicate order"
+DUPLICATE_ORDER: Final = "Duplicate order"
 
 STATUS_TRIGGERS = {
     OrderStatus.NEW: OrderTrigger.OPEN,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmd.inference.card import Card
 from mmd.inference.companion import NETWORKS, Companion, CompanionCard
-from mmd.inference.gate import GateRefusal
+from mmd.inference.refusals import GateRefusal
 
 if TYPE_CHECKING:
     from mmd.inference.settings import GateSettings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,30 +11,11 @@ from numpy import fmax, fmin
 from numpy.typing import NDArray
 
 from mmd.inference.card import Card
+from mmd.inference.refusals import GateRefusal
 
 if TYPE_CHECKING:
     # Not at run time, so that this room can be imported where only numpy and msgspec are.
     from mmd.inference.settings import GateSettings
-
-
-class GateRefusal(Enum):
-    """The first reason, in this order, why a prediction is not used. `value` is the code in metrics and reports."""
-
-    text: str
-
-    def __new__(cls, code: str, text: str) -> GateRefusal:
-        """`text` says when it strikes."""
-        reason = object.__new__(cls)
-        reason._value_ = code
-        reason.text = text
-        return reason
-
-    COLD = ("cold", "The recurrent state has seen fewer steps since it was zeroed than the bundle's card asks for.")
-    STALE = ("stale", "The inputs are older than `max_prediction_age_ms`.")
-    NOT_FINITE = ("not_finite", "An input or an output is not a finite number.")
-    OUT_OF_RANGE = ("out_of_range", "The inputs lie outside the training range by more than `max_out_of_range_score`.")
-    NO_REFERENCE = ("no_reference", "Cross-asset network: no other asset showed anything in the last seconds.")
-    OVER_BUDGET = ("over_budget", "The evaluation took longer than `inference_budget_us`.")
 
 
 class Prediction(Protocol):
@@ -156,9 +136,3 @@ def _least_float32(bounds: tuple[float, ...]) -> NDArray[np.float32]:
     """The least float32 at or above each bound: a float32 is at or above the one exactly when it is at or above the other."""
     rounded = np.array(bounds, dtype=np.float32)
     return np.where(rounded.astype(np.float64) < np.array(bounds), np.nextafter(rounded, np.float32(inf)), rounded)
-
-
-def gate_table() -> str:
-    """The reasons as a Markdown table."""
-    rows = [f"| {place} | `{reason.value}` | {reason.text} |" for place, reason in enumerate(GateRefusal, start=1)]
-    return "\n".join(["| # | reason | when |", "|---|---|---|", *rows]) + "\n"

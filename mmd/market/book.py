@@ -7,6 +7,8 @@ A book with a hole is thrown away whole and begun anew from a snapshot, never pa
 
 from __future__ import annotations
 
+from typing import Final
+
 from mmd.market.book_settings import BookSettings
 from mmd.market.book_side import BookSide
 from mmd.market.book_sync import SnapshotWait, follows, follows_snapshot
@@ -14,8 +16,8 @@ from mmd.types.market import NO_UPDATE_ID, DepthSnapshot, DepthUpdate, Level, Si
 
 __all__ = ["NO_PRICE", "NS_PER_SECOND", "BookSettings", "OrderBook"]
 
-NS_PER_SECOND = 1_000_000_000
-NO_PRICE = -1
+NS_PER_SECOND: Final = 1_000_000_000
+NO_PRICE: Final = -1
 
 
 class OrderBook:

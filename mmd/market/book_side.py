@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from typing import Final
 
 from mmd.types.market import Level
 
-EVERYTHING_KNOWN = -(1 << 62)
+EVERYTHING_KNOWN: Final = -(1 << 62)
 
 
 class BookSide:

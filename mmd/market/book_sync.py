@@ -7,13 +7,14 @@ diff's final id (pu): the first diff after a snapshot holds `U <= id <= u` or `p
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from mmd.types.market import NO_UPDATE_ID, DepthUpdate
 
-_FIRST_RETRY_NS = 1_000_000_000
-_LONGEST_RETRY_NS = 16_000_000_000
-_FORGET_RETRIES_NS = 60_000_000_000
-_MOST_DOUBLINGS = 4
+_FIRST_RETRY_NS: Final = 1_000_000_000
+_LONGEST_RETRY_NS: Final = 16_000_000_000
+_FORGET_RETRIES_NS: Final = 60_000_000_000
+_MOST_DOUBLINGS: Final = 4
 
 
 def follows(update_id: int, update: DepthUpdate) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from mmd.market.feature_settings import FeatureSettings
 from mmd.market.features import MarketFeatures
@@ -10,7 +10,7 @@ from mmd.market.ring import FeatureRing
 from mmd.market.steps import StepBuilder, Touch
 from mmd.types.market import MarketTrade
 
-DEPTH_LEVELS = 5
+DEPTH_LEVELS: Final = 5
 
 
 class Depth(Touch, Protocol):

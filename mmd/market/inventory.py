@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import isfinite, log1p
+from typing import Final
 
-NS_PER_SECOND = 1_000_000_000
-MAX_LOG_AGE = 10.0
-MAX_OFFSET = 10.0
+NS_PER_SECOND: Final = 1_000_000_000
+MAX_LOG_AGE: Final = 10.0
+MAX_OFFSET: Final = 10.0
 
 
 def inventory_row(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from math import asinh, exp, hypot, log, sqrt
+from typing import Final
 
 from mmd.market.feature_settings import FeatureSettings
 from mmd.market.volatility import NOTHING, Usual
@@ -14,9 +15,9 @@ from mmd.market.volatility import NOTHING, Usual
 RecentStep = tuple[float, int, int, float, int, int, int, int, int, int, int, int, int]
 """Of one step: seconds since the one before; change of the mid (half-ticks); order flow (lots); imbalance of the touch; bid ticks
 and lots, ask ticks and lots; mid (half-ticks); spread (ticks); lots traded, bought less sold; twice the sum of ticks x lots."""
-STRETCH_SECONDS = 0.04
+STRETCH_SECONDS: Final = 0.04
 """A move counts in half-spreads, but a spread counts as no narrower than the mid's volatility over so long."""
-TRADE_SHARE = 0.3
+TRADE_SHARE: Final = 0.3
 """Weight of the newest trade in the average price of trades."""
 
 

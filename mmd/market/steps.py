@@ -7,13 +7,13 @@ step depends on the sequence of changes alone, never on batches, timers or calls
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from mmd.market.feature_settings import FeatureSettings
 from mmd.types.market import MarketTrade, Side
 
-NO_STEP_YET = -(1 << 62)
-BUY = Side.BUY
+NO_STEP_YET: Final = -(1 << 62)
+BUY: Final = Side.BUY
 """A look into the enumeration at each trade would cost more than all the rest."""
 
 

@@ -8,17 +8,18 @@ moment on. Nothing here reads a clock: time is what the events bring.
 from __future__ import annotations
 
 from math import exp, expm1, log, sqrt
+from typing import Final
 
 from mmd.market.feature_settings import FeatureSettings
 
-NS_PER_SECOND = 1_000_000_000
-SECONDS_PER_NS = 1e-9
-NEVER = -(1 << 62)
-ENDLESS = float("inf")
+NS_PER_SECOND: Final = 1_000_000_000
+SECONDS_PER_NS: Final = 1e-9
+NEVER: Final = -(1 << 62)
+ENDLESS: Final = float("inf")
 """Stands in for a volatility of 0: whatever is measured in it is 0."""
-NOTHING = 1e-100
+NOTHING: Final = 1e-100
 """A denominator up to this has faded away."""
-LEAST_SPREAD = 0.1
+LEAST_SPREAD: Final = 0.1
 """Share of the usual spread below which spreads (a locked or crossed market) are not told apart."""
 
 

@@ -7,10 +7,11 @@ exponentially fading weights; clipped to [0, 2]. Sums are kept in units of the p
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-MAX_WAITING = 4096
-PRIOR_ROWS = 500.0
-MAX_SCALE = 2.0
+MAX_WAITING: Final = 4096
+PRIOR_ROWS: Final = 500.0
+MAX_SCALE: Final = 2.0
 
 
 def decay_of(half_life_rows: float) -> float:

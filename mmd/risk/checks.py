@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from mmd.risk.limits import NS_PER_MS, RiskLimits, limit_atoms, nanoseconds
 from mmd.risk.order_rate import OrderRateBudget
@@ -16,9 +17,9 @@ from mmd.risk.reasons import DenialReason
 from mmd.types.instrument import Instrument
 from mmd.types.market import Side
 
-_BPS_SCALE = 10_000 * 1_000
-_NO_PRICE = 1 << 62
-BUY = Side.BUY
+_BPS_SCALE: Final = 10_000 * 1_000
+_NO_PRICE: Final = 1 << 62
+BUY: Final = Side.BUY
 REASONS: tuple[DenialReason | None, ...] = (None, *DenialReason)
 (
     HALTED, MODE, INSTRUMENT, PRICE_COLLAR, FAT_FINGER, POSITION, GROSS_EXPOSURE, LOSS_BUDGET, DRAWDOWN, ORDER_RATE,

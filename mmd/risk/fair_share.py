@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from mmd.risk.limits import NS_PER_SECOND
 
-_WINDOW_NS = 10 * NS_PER_SECOND
-SCARCE = 0.5
+_WINDOW_NS: Final = 10 * NS_PER_SECOND
+SCARCE: Final = 0.5
 """Share of the pressure at which orders wait from which on each symbol is held to its part."""
 
 

@@ -8,11 +8,12 @@ and the lag is counted in our own time, so that the limit means the same at ever
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from mmd.risk.limits import RiskLimits, nanoseconds
 
-_BUCKETS = 64
-_TURN_NS = 1_000_000_000
+_BUCKETS: Final = 64
+_TURN_NS: Final = 1_000_000_000
 """A replay that announces a place further back than this (of our time) behind what it already sent has turned back."""
 
 

@@ -7,14 +7,14 @@ ahead, so that it need not be written at each new high: after a restart the draw
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from mmd.risk.limits import NS_PER_SECOND, RiskLimits, limit_atoms
 from mmd.types.instrument import units
 
-_HOUR_NS = 3_600 * NS_PER_SECOND
-_DAY_NS = 24 * _HOUR_NS
-_NO_DAY = -1
+_HOUR_NS: Final = 3_600 * NS_PER_SECOND
+_DAY_NS: Final = 24 * _HOUR_NS
+_NO_DAY: Final = -1
 
 
 class LossState(TypedDict):

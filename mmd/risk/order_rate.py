@@ -7,15 +7,15 @@ left of the reserve at a crash is lost, never won. The day slides by whole hours
 from __future__ import annotations
 
 from collections import deque
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from mmd.risk.limits import NS_PER_SECOND, RiskLimits
 from mmd.types.orders import OrderBudgetReport
 
-_SHORT_WINDOW_NS = 10 * NS_PER_SECOND
-_HOUR_NS = 3_600 * NS_PER_SECOND
-_HOURS_KEPT = 24
-_VENUE_INTERVALS_KEPT = 8
+_SHORT_WINDOW_NS: Final = 10 * NS_PER_SECOND
+_HOUR_NS: Final = 3_600 * NS_PER_SECOND
+_HOURS_KEPT: Final = 24
+_VENUE_INTERVALS_KEPT: Final = 8
 
 
 class OrderRateState(TypedDict):

@@ -7,13 +7,14 @@ into a reconciliation is one pause). `""` stands for all symbols. Starting up an
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from mmd.risk.limits import NS_PER_SECOND, RiskLimits, nanoseconds
 from mmd.types.control import PauseReason
 
-EVERY_SYMBOL = ""
-_EXEMPT = (PauseReason.STARTING, PauseReason.RECORDING_ENDED)
-_HOUR_NS = 3_600 * NS_PER_SECOND
+EVERY_SYMBOL: Final = ""
+_EXEMPT: Final = (PauseReason.STARTING, PauseReason.RECORDING_ENDED)
+_HOUR_NS: Final = 3_600 * NS_PER_SECOND
 
 
 class _Scope:

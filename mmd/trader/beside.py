@@ -6,20 +6,20 @@ A graph takes part by a seat: it steps when the symbol steps, and writes what it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from mmd.inference.card import Card
 from mmd.inference.companion import Companion
 from mmd.inference.companion_gate import CompanionGate
-from mmd.inference.gate import GateRefusal
+from mmd.inference.refusals import GateRefusal
 from mmd.inference.settings import GateSettings
 from mmd.market.signals import ExternalSignals
 from mmd.quoting.prediction import Prediction
 from mmd.types.stages import Stage, StageTimer
 
-COMPANION = Stage.COMPANION
+COMPANION: Final = Stage.COMPANION
 
 
 class Seat(Protocol):

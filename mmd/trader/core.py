@@ -7,7 +7,7 @@ One call of `on_event` handles one event to the end. Market events only update b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -82,8 +82,9 @@ from mmd.types.report import TraderReport
 from mmd.types.stages import NoTimer, Stage, StageTimer
 
 Event = msgspec.Struct
-QUOTE, RISK = Stage.QUOTE, Stage.RISK
-WITHDRAWN_LONG_NS = 2_000_000_000
+QUOTE: Final = Stage.QUOTE
+RISK: Final = Stage.RISK
+WITHDRAWN_LONG_NS: Final = 2_000_000_000
 """Orders that were withdrawn so long ago and stand all the same: we are as good as cut off."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Final
 
 from mmd.execution.ledger import PositionLedger
 from mmd.inference.bundle import Bundle
@@ -32,8 +33,8 @@ from mmd.types.market import DepthSnapshot, DepthUpdate, MarketTrade, MarkPrice,
 from mmd.types.orders import Fill
 from mmd.types.stages import NoTimer, Stage, StageTimer
 
-BOOK = Stage.BOOK
-RECENT_FILLS = 50
+BOOK: Final = Stage.BOOK
+RECENT_FILLS: Final = 50
 
 
 class SymbolDesk:

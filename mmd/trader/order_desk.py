@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mmd.execution.order_index import OneSide
 from mmd.execution.presence import PresenceMeter
 from mmd.execution.quote_diff import (
@@ -27,13 +29,14 @@ from mmd.trader.settings import TraderConfig
 from mmd.types.market import Side
 from mmd.types.orders import AmendOrder, CancelOrder, CancelRejected, ModifyOrder, OrderRejected, PlaceOrder, ReplaceOrder
 
-UNPACED = float("inf")
+UNPACED: Final = float("inf")
 PACING = {TOO_PASSIVE: 0.6, TOO_SMALL: 0.6, MISSING: 0.9}
 """Share of the order budget beyond which an order for this reason waits, so that what is left serves to get out of danger."""
 
 Intent = PlaceIntent | CancelIntent | ReplaceIntent | AmendIntent | ModifyIntent
-FREE = frozenset({CancelIntent, AmendIntent})
-BUY, SELL = Side.BUY, Side.SELL
+FREE: Final = frozenset({CancelIntent, AmendIntent})
+BUY: Final = Side.BUY
+SELL: Final = Side.SELL
 
 
 class OrderDesk:

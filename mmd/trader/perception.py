@@ -7,10 +7,12 @@ after a short one it is warmed again from the ring, after a longer one everythin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from mmd.inference.drift import DriftMeter
-from mmd.inference.gate import GateRefusal, PredictionGate
+from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
+from mmd.inference.refusals import GateRefusal
 from mmd.market.book import OrderBook
 from mmd.market.feature_stream import FeatureStream
 from mmd.market.inventory import InventoryFeatures
@@ -20,7 +22,8 @@ from mmd.trader.beside import Seat
 from mmd.types.market import MarketTrade
 from mmd.types.stages import Stage, StageTimer
 
-FEATURES, INFERENCE = Stage.FEATURES, Stage.INFERENCE
+FEATURES: Final = Stage.FEATURES
+INFERENCE: Final = Stage.INFERENCE
 
 
 class Perception:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmd.inference.card import Card
 from mmd.inference.cross_asset import CrossAssetPredictor
-from mmd.inference.gate import GateRefusal
+from mmd.inference.refusals import GateRefusal
 from mmd.inference.settings import GateSettings
 from mmd.market.reference import FEATURE_NAMES, AssetFeed, AssetRow
 from mmd.quoting.prediction import Prediction

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from mmd.execution.hypothetical import HypotheticalQuotes
-from mmd.inference.gate import GateRefusal, PredictionGate
+from mmd.inference.gate import PredictionGate
+from mmd.inference.refusals import GateRefusal
 from mmd.quoting.prediction import ABSENT
 from mmd.quoting.quote import Quote
 from mmd.trader.desk import SymbolDesk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmd.risk.checks import PreTradeChecks
 from mmd.risk.errors import ErrorStreak
@@ -22,7 +22,7 @@ from mmd.types.orders import ReconciliationReport
 if TYPE_CHECKING:
     from mmd.execution.tracker import OrderTracker
 
-MARGIN_USED_PERCENT = 90
+MARGIN_USED_PERCENT: Final = 90
 """Share of the equity that positions may be sized by; the rest bears fees and the first adverse moves."""
 
 

@@ -7,6 +7,7 @@ that one frame costs one dictionary look-up and one pass of msgspec. USD-M frame
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from mmd.exchanges.binance.wire_frames import ANNOUNCEMENT, DEPTH, NAME, SNAPSHOT, TOUCH, TRADE, TouchFrame
 from mmd.types.decoding import UNREADABLE
@@ -21,15 +22,15 @@ from mmd.types.market import (
     TouchUpdate,
 )
 
-ANNOUNCEMENT_STREAM = "mmd@announcement"
-NANOSECONDS_PER_MILLISECOND = 1_000_000
+ANNOUNCEMENT_STREAM: Final = "mmd@announcement"
+NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 
 FrameEvent = DepthUpdate | TouchUpdate | MarketTrade | FeedAnnouncement
 Handler = Callable[[bytes, int], "FrameEvent | None"]
 
-_NAME_START = len(b'{"stream":"')
-_DEPTH_SUFFIXES = ("depth", "depth@100ms", "depth@0ms", "depth@250ms", "depth@500ms")
-_SHOWN_BYTES = 200
+_NAME_START: Final = len(b'{"stream":"')
+_DEPTH_SUFFIXES: Final = ("depth", "depth@100ms", "depth@0ms", "depth@250ms", "depth@500ms")
+_SHOWN_BYTES: Final = 200
 
 
 class MalformedFrame(ValueError):
@@ -39,7 +40,7 @@ class MalformedFrame(ValueError):
         super().__init__(f"{what}: {cause}: {frame[:_SHOWN_BYTES]!r}")
 
 
-WIRE_ERRORS = (*UNREADABLE, ValueError, OverflowError)
+WIRE_ERRORS: Final = (*UNREADABLE, ValueError, OverflowError)
 """What decoding of bytes from outside may raise: what cannot be read at all, and `round` of NaN and infinity."""
 
 

@@ -7,7 +7,7 @@ that was logged on (Ed25519) requests carry neither key nor signature.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mmd.exchanges.adapter import OrderCommand
 from mmd.exchanges.binance.signing import Signer
@@ -16,8 +16,10 @@ from mmd.types.market import Side
 from mmd.types.orders import AmendOrder, CancelOrder, PlaceOrder, QueryOrder, ReplaceOrder
 
 _SIDE_TEXTS = {Side.BUY: "BUY", Side.SELL: "SELL"}
-_UNQUOTED = frozenset({"timestamp", "recvWindow"})
-TemplateValues: TypeAlias = "tuple[str | int, ...]"
+_UNQUOTED: Final = frozenset({"timestamp", "recvWindow"})
+_OPEN: Final = "\0"
+"""Stands for a value; no venue has it in a parameter."""
+TemplateValues: TypeAlias = "tuple[str, ...]"
 
 
 class FixedPointText:
@@ -45,23 +47,37 @@ class RequestTemplate:
     def __init__(self, method: str, constants: Mapping[str, str], variables: tuple[str, ...], *, signed: bool) -> None:
         if tuple(sorted(variables)) != variables:
             raise ValueError(f"variables of {method} must be sorted by name: {variables}")
-        values = {name: value.replace("%", "%%") for name, value in constants.items()} | dict.fromkeys(variables, "%s")
+        values = {**constants, **dict.fromkeys(variables, _OPEN)}
         ordered = [(name, values[name]) for name in sorted(values)]
         fields = [f'"{name}":{value}' if name in _UNQUOTED else f'"{name}":"{value}"' for name, value in ordered]
         if signed:
-            fields.append('"signature":"%s"')
+            fields.append(f'"signature":"{_OPEN}"')
         self._is_signed = signed
-        self._payload = "&".join(f"{name}={value}" for name, value in ordered)
-        self._body = '{"id":%s,"method":"' + method + '","params":{' + ",".join(fields) + "}}"
+        # What is constant stands at even places of both lists, what is open at odd ones. To be joined they are quicker than a
+        # format that is read through each time.
+        self._payload = _pieces("&".join(f"{name}={value}" for name, value in ordered))
+        self._body = _pieces('{"id":' + _OPEN + ',"method":"' + method + '","params":{' + ",".join(fields) + "}}")
 
     def payload(self, values: TemplateValues) -> str:
-        return self._payload % values
+        """What is signed. Raises `ValueError` where the values are not as many as the variables."""
+        pieces = self._payload
+        pieces[1::2] = values
+        return "".join(pieces)
 
     def render(self, request_id: str, values: TemplateValues, signer: Signer | None) -> bytes:
+        """The whole request. Raises `ValueError` where the values are not as many as the variables."""
+        pieces = self._body
         if signer is None or not self._is_signed:
-            return (self._body % (request_id, *values)).encode()
-        signature = signer.sign((self._payload % values).encode())
-        return (self._body % (request_id, *values, signature)).encode()
+            pieces[1::2] = (request_id, *values)
+        else:
+            pieces[1::2] = (request_id, *values, signer.sign(self.payload(values).encode()))
+        return "".join(pieces).encode()
+
+
+def _pieces(text: str) -> list[str]:
+    """A text with openings as constants and places to fill by turns."""
+    first, *rest = text.split(_OPEN)
+    return [first, *(piece for constant in rest for piece in (_OPEN, constant))]
 
 
 class _SymbolTemplates:
@@ -110,15 +126,15 @@ class RequestEncoder:
 
     def encode(self, command: OrderCommand, request_id: int, timestamp_ms: int) -> bytes:
         """The request as it goes over the wire. Raises `KeyError` for a symbol that is not ours."""
-        template, values = self._parts(command, timestamp_ms)
+        template, values = self._parts(command, str(timestamp_ms))
         return template.render(str(request_id), values, self._signer)
 
     def payload(self, command: OrderCommand, timestamp_ms: int) -> str:
         """The parameters as they are signed: the whole of a request but its id and signature."""
-        template, values = self._parts(command, timestamp_ms)
+        template, values = self._parts(command, str(timestamp_ms))
         return template.payload(values)
 
-    def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[RequestTemplate, TemplateValues]:
+    def _parts(self, command: OrderCommand, timestamp: str) -> tuple[RequestTemplate, TemplateValues]:
         symbol = self._symbols[command.symbol]
         if type(command) is ReplaceOrder:
             values = (
@@ -126,19 +142,19 @@ class RequestEncoder:
                 command.client_order_id,
                 symbol.price_text(command.price_ticks),
                 symbol.quantity_text(command.lots),
-                timestamp_ms,
+                timestamp,
             )
             return symbol.replace[command.side], values
         if type(command) is PlaceOrder:
             price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
-            return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp_ms)
+            return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp)
         if type(command) is CancelOrder:
-            return symbol.cancel, (command.client_order_id, timestamp_ms)
+            return symbol.cancel, (command.client_order_id, timestamp)
         if isinstance(command, AmendOrder):
             quantity = symbol.quantity_text(command.lots)
-            return symbol.amend, (command.new_client_order_id, quantity, command.client_order_id, timestamp_ms)
+            return symbol.amend, (command.new_client_order_id, quantity, command.client_order_id, timestamp)
         if isinstance(command, QueryOrder):
-            return symbol.query, (command.client_order_id, timestamp_ms)
+            return symbol.query, (command.client_order_id, timestamp)
         raise TypeError(f"no request of the WebSocket API carries out {type(command).__name__}")
 
 
@@ -160,4 +176,4 @@ def subscribe_user_data(request_id: str) -> bytes:
 def _signed_request(method: str, request_id: str, api_key: str, recv_window_ms: int, signer: Signer, timestamp_ms: int) -> bytes:
     constants = {"apiKey": api_key, "recvWindow": str(recv_window_ms)}
     template = RequestTemplate(method, constants, ("timestamp",), signed=True)
-    return template.render(f'"{request_id}"', (timestamp_ms,), signer)
+    return template.render(f'"{request_id}"', (str(timestamp_ms),), signer)

@@ -50,16 +50,16 @@ class UsdmRequestEncoder(RequestEncoder):
             symbol: _SymbolTemplates(instrument, common, signed=signer is not None) for symbol, instrument in instruments.items()
         }
 
-    def _parts(self, command: OrderCommand, timestamp_ms: int) -> tuple[RequestTemplate, TemplateValues]:
+    def _parts(self, command: OrderCommand, timestamp: str) -> tuple[RequestTemplate, TemplateValues]:
         symbol = self._contracts[command.symbol]
         if isinstance(command, PlaceOrder):
             price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
-            return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp_ms)
+            return symbol.place[command.side, command.post_only], (command.client_order_id, price, quantity, timestamp)
         if isinstance(command, ModifyOrder):
             price, quantity = symbol.price_text(command.price_ticks), symbol.quantity_text(command.lots)
-            return symbol.modify[command.side], (command.client_order_id, price, quantity, timestamp_ms)
+            return symbol.modify[command.side], (command.client_order_id, price, quantity, timestamp)
         if isinstance(command, CancelOrder):
-            return symbol.cancel, (command.client_order_id, timestamp_ms)
+            return symbol.cancel, (command.client_order_id, timestamp)
         if isinstance(command, QueryOrder):
-            return symbol.query, (command.client_order_id, timestamp_ms)
+            return symbol.query, (command.client_order_id, timestamp)
         raise TypeError(f"no request of the futures' WebSocket API carries out {type(command).__name__}")

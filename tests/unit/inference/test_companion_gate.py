@@ -10,7 +10,7 @@ import pytest
 from mmd.inference.bundle import Bundle
 from mmd.inference.companion import NETWORKS, CompanionCard
 from mmd.inference.companion_gate import NONE_REFUSED, CompanionGate
-from mmd.inference.gate import GateRefusal
+from mmd.inference.refusals import GateRefusal
 from mmd.inference.settings import GateSettings
 
 
@@ -46,7 +46,7 @@ def judge(gate: CompanionGate, said: Said, row: list[float], *, inside: bool = F
 
 def test_all_pass(gate: CompanionGate, row: list[float]) -> None:
     assert judge(gate, Said(), row) == NONE_REFUSED
-    assert judge(gate, Said(), row, inside=True) is NONE_REFUSED
+    assert judge(gate, Said(), row, inside=True) == NONE_REFUSED
 
 
 def test_only_order_flow_carries_a_state_that_may_be_cold(gate: CompanionGate, row: list[float]) -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mmd.inference.bundle import Bundle
 from mmd.inference.card import TrainingRange
-from mmd.inference.gate import GateRefusal, PredictionGate, gate_table
+from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
+from mmd.inference.refusals import GateRefusal, gate_table
 from mmd.inference.settings import GateSettings
 
 SETTINGS = GateSettings(max_prediction_age_ms=100.0, inference_budget_us=500.0, max_out_of_range_score=0.5)
