@@ -1,45 +1,48 @@
 """Events a second of both speeds of a backtest, of making the fast one's cache, and of hftbacktest's bare loop on the same events.
 
 `python bench/backtest_speed.py RECORDING OUT.md [OUT.json]`. CPU seconds of one thread, the best of three rounds taken in turn, so
-that the ratios are of one run; absolute numbers are those of whatever machine this was.
+that the ratios are of one run; absolute numbers are those of whatever machine this was. The exact speed runs in a process for each
+core that is at hand, pure and compiled.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 ROUNDS = 3
 STRATEGIES = ("fixed", "glft", "avellaneda-stoikov")
+NEURAL = "neural"
 BARE_STEP_NS = 100_000_000
+EXACT = "--exact"
+"""Asks a process of our own for one round of the exact speed, as a line of JSON."""
 
 
 def main(arguments: list[str]) -> int:
+    if len(arguments) == 2 and arguments[0] == EXACT:
+        sys.stdout.write(json.dumps(exact_round(Path(arguments[1]))) + "\n")
+        return 0
     if len(arguments) not in (2, 3):
         sys.stderr.write("usage: python bench/backtest_speed.py RECORDING OUT.md [OUT.json]\n")
         return 2
     from mmd.backtest.fast import market_pass
     from mmd.backtest.fast.entry import entry
-    from mmd.backtest.options import parse_options
     from mmd.backtest.runner import run_backtest
-    from mmd.daemon.bundles import load_networks
-    from mmd.inference.shipped import DEFAULT_BUNDLE
 
     assert entry.address, "compiled, or found where compiled code is kept, before the cache is moved"
-    place = Path(arguments[0])
+    place, cores = Path(arguments[0]), cores_at_hand()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MMD_CACHE_DIR"] = folder
         best: dict[str, float] = {}
         events = 0
-
-        def networks(names: Any) -> Any:
-            return load_networks(DEFAULT_BUNDLE, names, "auto")
 
         def took(name: str, seconds: float) -> None:
             best[name] = min(best.get(name, seconds), seconds)
@@ -48,27 +51,26 @@ def main(arguments: list[str]) -> int:
             market_pass.forget()
             for path in Path(folder).glob("columns/*"):
                 path.unlink()
-            for strategy in STRATEGIES:
-                options = parse_options(strategy=strategy, calibrated=False)
-                exact = run_backtest([place], [], options)
-                fast = run_backtest([place], [], replace(options, speed="fast"))
-                events = exact.events
-                if fills(exact) != fills(fast):
-                    raise SystemExit(f"{strategy}: the two speeds differ")
-                took(f"exact, {strategy}", exact.seconds)
+            traded: dict[str, str] = {}
+            for strategy in (*STRATEGIES, NEURAL):
+                options = replace(options_of(strategy), speed="fast")
+                before = run_backtest([place], [], options, networks_of(strategy))
+                fast = run_backtest([place], [], options, networks_of(strategy))
+                events, traded[strategy] = fast.events, fills(fast)
                 took(f"fast, {strategy}", fast.seconds)
+                cache_seconds = before.cache.seconds if before.cache else 0.0
                 if strategy == STRATEGIES[0]:
-                    took("making the cache (once a market)", fast.cache.seconds if fast.cache else 0.0)
-                took("hftbacktest's bare loop", bare_loop(fast.markets[0]))
-            options = parse_options(strategy="neural")
-            exact = run_backtest([place], [], options, networks)
-            before = run_backtest([place], [], replace(options, speed="fast"), networks)
-            fast = run_backtest([place], [], replace(options, speed="fast"), networks)
-            if fills(exact) != fills(fast):
-                raise SystemExit("neural: the two speeds differ")
-            took("exact, neural", exact.seconds)
-            took("fast, neural", fast.seconds)
-            took("making the cache of the networks (once a market and bundle)", before.cache.seconds if before.cache else 0.0)
+                    took("making the cache (once a market)", cache_seconds)
+                    took("hftbacktest's bare loop", bare_loop(fast.markets[0]))
+                elif strategy == NEURAL:
+                    took(
+                        "making the cache of the networks (once a market and bundle)", before.cache.seconds if before.cache else 0.0
+                    )
+            for core in cores:
+                for strategy, (seconds, exact_fills) in exact_in_process(place, core).items():
+                    if exact_fills != traded[strategy]:
+                        raise SystemExit(f"{strategy}: the two speeds differ, the exact one on the {core} core")
+                    took(f"exact, {strategy}, {core} core", seconds)
     table = rows(best, events)
     Path(arguments[1]).write_text(page(table, place.name, events), encoding="utf-8")
     if len(arguments) == 3:
@@ -76,8 +78,44 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def fills(run: Any) -> list[Any]:
-    return [track.fills for track in run.recorder.tracks.values()]
+def options_of(strategy: str) -> Any:
+    from mmd.backtest.options import parse_options
+
+    return parse_options(strategy=strategy) if strategy == NEURAL else parse_options(strategy=strategy, calibrated=False)
+
+
+def networks_of(strategy: str) -> Any:
+    from mmd.daemon.bundles import load_networks
+    from mmd.inference.shipped import DEFAULT_BUNDLE
+
+    return (lambda names: load_networks(DEFAULT_BUNDLE, names, "auto")) if strategy == NEURAL else None
+
+
+def cores_at_hand() -> list[str]:
+    from mmd.compiled import build_folder, judge
+
+    return ["pure", "compiled"] if judge(build_folder())[1] is not None else ["pure"]
+
+
+def exact_round(place: Path) -> dict[str, Any]:
+    from mmd.backtest.runner import run_backtest
+
+    made = {}
+    for strategy in (*STRATEGIES, NEURAL):
+        exact = run_backtest([place], [], options_of(strategy), networks_of(strategy))
+        made[strategy] = exact.seconds, fills(exact)
+    return made
+
+
+def exact_in_process(place: Path, core: str) -> dict[str, tuple[float, str]]:
+    command = [sys.executable, __file__, EXACT, str(place)]
+    done = subprocess.run(command, env={**os.environ, "MMD_CORE": core}, stdout=subprocess.PIPE, check=True)
+    return {strategy: (seconds, hashed) for strategy, (seconds, hashed) in json.loads(done.stdout).items()}
+
+
+def fills(run: Any) -> str:
+    """Hash of every fill."""
+    return sha256(repr([track.fills for track in run.recorder.tracks.values()]).encode()).hexdigest()
 
 
 def bare_loop(market: Any) -> float:
@@ -121,7 +159,7 @@ def page(table: list[dict[str, Any]], data: str, events: int) -> str:
         "",
         f"`python bench/backtest_speed.py`, on {data} ({events:,} events).",
         f"CPU time of one thread, the best of {ROUNDS} rounds of one run.",
-        "Fast runs are those after the cache; the fills of both speeds were compared and are the same.",
+        "Fast runs are those after the cache; the fills of both speeds, and of both cores, were compared and are the same.",
         "",
         "| what | events a second | share of the bare loop |",
         "|---|---|---|",
