@@ -38,7 +38,6 @@ MODULES = (
     "mmd.execution.tracker",
     "mmd.inference.companion_gate",
     "mmd.inference.gate",
-    "mmd.inference.predictor",
     "mmd.market.book",
     "mmd.market.book_side",
     "mmd.market.book_sync",

@@ -12,7 +12,7 @@ from typing import Final
 from mmd.types.orders import Fill
 
 NS_PER_SECOND: Final = 1_000_000_000
-HORIZONS_SECONDS: Final = (0.1, 1.0, 10.0, 60.0)
+HORIZONS_SECONDS = (0.1, 1.0, 10.0, 60.0)
 NEVER_NS: Final = 2**63 - 1
 
 

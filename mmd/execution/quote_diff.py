@@ -84,7 +84,7 @@ TOO_PASSIVE: Final = "too_passive"
 TOO_LARGE: Final = "too_large"
 TOO_SMALL: Final = "too_small"
 MISSING: Final = "missing"
-FAULTS: Final = ("", TOO_AGGRESSIVE, TOO_PASSIVE, TOO_LARGE, TOO_SMALL)
+FAULTS = ("", TOO_AGGRESSIVE, TOO_PASSIVE, TOO_LARGE, TOO_SMALL)
 
 
 def plan(

@@ -13,7 +13,7 @@ from mmd.risk.limits import NS_PER_SECOND, RiskLimits, nanoseconds
 from mmd.types.control import PauseReason
 
 EVERY_SYMBOL: Final = ""
-_EXEMPT: Final = (PauseReason.STARTING, PauseReason.RECORDING_ENDED)
+_EXEMPT = (PauseReason.STARTING, PauseReason.RECORDING_ENDED)
 _HOUR_NS: Final = 3_600 * NS_PER_SECOND
 
 

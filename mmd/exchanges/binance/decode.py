@@ -29,7 +29,7 @@ FrameEvent = DepthUpdate | TouchUpdate | MarketTrade | FeedAnnouncement
 Handler = Callable[[bytes, int], "FrameEvent | None"]
 
 _NAME_START: Final = len(b'{"stream":"')
-_DEPTH_SUFFIXES: Final = ("depth", "depth@100ms", "depth@0ms", "depth@250ms", "depth@500ms")
+_DEPTH_SUFFIXES = ("depth", "depth@100ms", "depth@0ms", "depth@250ms", "depth@500ms")
 _SHOWN_BYTES: Final = 200
 
 
@@ -40,7 +40,7 @@ class MalformedFrame(ValueError):
         super().__init__(f"{what}: {cause}: {frame[:_SHOWN_BYTES]!r}")
 
 
-WIRE_ERRORS: Final = (*UNREADABLE, ValueError, OverflowError)
+WIRE_ERRORS = (*UNREADABLE, ValueError, OverflowError)
 """What decoding of bytes from outside may raise: what cannot be read at all, and `round` of NaN and infinity."""
 
 
