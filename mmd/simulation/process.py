@@ -74,6 +74,9 @@ class World(Protocol):
     def wall_ns(self) -> int:
         """The machine's clock."""
 
+    def elapsed_ns(self) -> int:
+        """A clock that nobody sets."""
+
     def later(self, delay_ns: int, act: Callable[[], None]) -> None:
         """Do it after so long."""
 
@@ -124,6 +127,7 @@ class SimulatedProcess:
         self._sweeping = False
         self._missed: list[tuple[Any, ...]] | None = None
         self.started_ns = world.wall_ns()
+        self._utc_at_zero_ns = self.started_ns - world.elapsed_ns()
         self._beats = 0
         halt_file = self._halt_file = open_halt_file(world)
         checkpoint = CheckpointFile(cast(Any, world.disk.directory), VENUE_ACCOUNT)
@@ -142,8 +146,8 @@ class SimulatedProcess:
         world.later(TIMER_NS, self._beat)
 
     def clock_ns(self) -> int:
-        """The machine's clock."""
-        return self._world.wall_ns()
+        """As the daemon's steady clock: the machine's as it stood at the start, carried on by one that nobody sets."""
+        return self._utc_at_zero_ns + self._world.elapsed_ns()
 
     def stand_still(self, until: Callable[[Callable[[], None]], None]) -> None:
         """Stopped, as by SIGSTOP: what comes meanwhile is dealt with once `until` calls what it is given."""

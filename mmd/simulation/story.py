@@ -100,7 +100,7 @@ KINDS: dict[str, FaultKind] = {
     "crash": FaultKind("process", "killed at this step of the next event", _act(*range(12))),
     "power_loss": FaultKind("process", "the machine loses power at this step", _act(*range(12))),
     "stop": FaultKind("process", "stands still, as by SIGSTOP, and goes on", _window(300, 2_500, 1.0)),
-    "wall_clock": FaultKind("process", "the machine's clock steps (ms)", _act(-1_500, -300, -80, 80, 300, 1_500)),
+    "wall_clock": FaultKind("process", "the machine's clock steps (ms); who starts later goes by it", _act(-1_500, -300, -80, 80, 300, 1_500)),
     "disk_full": FaultKind("process", "nothing can be written", _window(300, 2_000, 1.0)),
     "halt": FaultKind("person", "halts", _act(0.0)),
     "resume": FaultKind("person", "resumes, if it is halted", _act(0.0)),

@@ -33,6 +33,8 @@ DEPTH_NS = 200 * MS
 QUIET_MOVE_NS = 300 * MS
 QUIET_NS = 5 * NS
 TOLD_LINES = 4_000
+MARKET_EVENTS = 540
+"""Once the core has heard so many events the market trades no more, so that with the quiet end a story costs a thousand at most."""
 LARGEST_FILE_BYTES = 20_000
 BROKEN = f"reset by peer: wss://venue/?signature={SECRET}"
 
@@ -84,6 +86,10 @@ class SimulatedWorld:
     def witness(self) -> Auditor:
         """Who looks on."""
         return self._auditor
+
+    def elapsed_ns(self) -> int:
+        """A clock that nobody sets."""
+        return self.network.now_ns
 
     def wall_ns(self) -> int:
         """The machine's clock."""
@@ -213,7 +219,7 @@ class SimulatedWorld:
                 self.published(symbol, self.exchange.move(symbol, 1 if self._quiet_ns % 2 else -1, self.network.now_ns))
 
     def _market_step(self, step: Any) -> None:
-        if not self.exchange.is_down:
+        if not self.exchange.is_down and self.witness.checks < MARKET_EVENTS:
             self.published(*self.exchange.act(step, self.network.now_ns))
 
     # ---- faults
@@ -283,13 +289,7 @@ class SimulatedWorld:
             self.process.stand_still(partial(self.later, fault.lasting_ns))
 
     def _fault_wall_clock(self, fault: Fault) -> None:
-        step_ns = round(fault.amount) * MS
-        self._wall_offset_ns += step_ns
-        if step_ns < 0:
-            # Whatever waits for that clock waits so much longer.
-            self._quiet_extra_ns -= 2 * step_ns
-
-    _quiet_extra_ns = 0
+        self._wall_offset_ns += round(fault.amount) * MS
 
     def _fault_halt(self, fault: Fault) -> None:
         if self.process is not None:
@@ -318,7 +318,7 @@ class SimulatedWorld:
             network.at(START_NS + fault.at_ns, partial(self._fault, fault))
         network.at(START_NS + story.until_ns, self._end)
         self._look()
-        while network.step(START_NS + story.until_ns + QUIET_NS + self._quiet_extra_ns):
+        while network.step(START_NS + story.until_ns + QUIET_NS):
             pass
         self.tell("everything is quiet")
         for name, content in self.disk.contents():

@@ -17,7 +17,7 @@ from mmd.simulation.world import run_story
 
 SEEDS = 1_000
 CHUNK = 50
-MOST_EVENTS = 1_250
+MOST_EVENTS = 1_000
 MEAN_EVENTS = 700
 LONG_SEEDS = 10_000
 MUTATION_SEEDS = 400
