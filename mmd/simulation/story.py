@@ -100,7 +100,7 @@ KINDS: dict[str, FaultKind] = {
     "crash": FaultKind("process", "killed at this step of the next event", _act(*range(12))),
     "power_loss": FaultKind("process", "the machine loses power at this step", _act(*range(12))),
     "stop": FaultKind("process", "stands still, as by SIGSTOP, and goes on", _window(300, 2_500, 1.0)),
-    "wall_clock": FaultKind("process", "the machine's clock steps (ms); who starts later goes by it", _act(-1_500, -300, -80, 80, 300, 1_500)),
+    "wall_clock": FaultKind("process", "the machine's clock steps (ms)", _act(-1_500, -300, -80, 80, 300, 1_500)),
     "disk_full": FaultKind("process", "nothing can be written", _window(300, 2_000, 1.0)),
     "halt": FaultKind("person", "halts", _act(0.0)),
     "resume": FaultKind("person", "resumes, if it is halted", _act(0.0)),
@@ -135,7 +135,7 @@ def _draw_turning(random: Random, seed: int) -> Story:
     """Takers of both sides pay us the spread; then prices run one way, and takers with them, and in between the process dies."""
     symbols = random.choice((1, 2))
     turn_ns, until_ns = random.randrange(2_500, 3_500) * MS, random.randrange(5_000, 6_000) * MS
-    direction, mean_ms = random.choice((-1, 1)), random.choice((100, 150, 200))
+    direction, mean_ms = random.choice((-1, 1)), random.choice((150, 200, 250))
     market: list[MarketStep] = []
     now, taker = 500 * MS, 1
     while now < until_ns:

@@ -33,8 +33,9 @@ DEPTH_NS = 200 * MS
 QUIET_MOVE_NS = 300 * MS
 QUIET_NS = 5 * NS
 TOLD_LINES = 4_000
-MARKET_EVENTS = 540
-"""Once the core has heard so many events the market trades no more, so that with the quiet end a story costs a thousand at most."""
+MARKET_EVENTS, TURNING_EVENTS = 540, 700
+"""Once the core has heard so many events the market trades no more, so that with the quiet end a story costs a thousand at most; a
+turning market's come later, and little else happens there."""
 LARGEST_FILE_BYTES = 20_000
 BROKEN = f"reset by peer: wss://venue/?signature={SECRET}"
 
@@ -219,7 +220,7 @@ class SimulatedWorld:
                 self.published(symbol, self.exchange.move(symbol, 1 if self._quiet_ns % 2 else -1, self.network.now_ns))
 
     def _market_step(self, step: Any) -> None:
-        if not self.exchange.is_down and self.witness.checks < MARKET_EVENTS:
+        if not self.exchange.is_down and self.witness.checks < (TURNING_EVENTS if self.story.turns else MARKET_EVENTS):
             self.published(*self.exchange.act(step, self.network.now_ns))
 
     # ---- faults
