@@ -33,7 +33,7 @@ DEPTH_NS = 200 * MS
 QUIET_MOVE_NS = 300 * MS
 QUIET_NS = 5 * NS
 TOLD_LINES = 4_000
-MARKET_EVENTS, TURNING_EVENTS = 540, 700
+MARKET_EVENTS, TURNING_EVENTS = 540, 680
 """Once the core has heard so many events the market trades no more, so that with the quiet end a story costs a thousand at most; a
 turning market's come later, and little else happens there."""
 LARGEST_FILE_BYTES = 20_000
