@@ -96,7 +96,7 @@ def recent_rows(settings: FeatureSettings, usual: Usual) -> Generator[list[float
             move_first,
             move_second,
             thinness,
-            (spread - usual_spread) / (spread + usual_spread) if usual_spread else 0.0,
+            (spread - usual_spread) / (spread + usual_spread) if spread or usual_spread else 0.0,
             (bid_lots / most_bid_lots if most_bid_lots else 0.0) - (ask_lots / most_ask_lots if most_ask_lots else 0.0),
         ]
         # Cheaper than comparisons; the others are within [-2, 2].

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmd.market.feature_settings import FeatureSettings
@@ -113,6 +113,7 @@ def steps_of(moves: list[tuple[int, str, int, int, int]]) -> pd.DataFrame:
 
 @given(MOVES)
 @settings(max_examples=60, deadline=None)
+@example([(0, "bid_ticks", 3, 0, 0), *([(0, "nothing", 0, 0, 0)] * 20), (1, "bid_ticks", -3, 0, 0), *([(0, "nothing", 0, 0, 0)] * 4)])
 def test_what_is_not_computed_again_is_what_it_would_be(moves: list[tuple[int, str, int, int, int]]) -> None:
     """Rows leave out what did not change; the whole table computed at once, with pandas, knows nothing of that."""
     steps = steps_of(moves)
