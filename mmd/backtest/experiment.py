@@ -24,12 +24,17 @@ from mmd.backtest.options import parse_calendar, parse_options
 from mmd.backtest.report import document, encode
 from mmd.backtest.runner import Networks, Options, Run, convert_source, run_on
 from mmd.exchanges.binance.decode import MalformedFrame
+from mmd.execution.settings import ExecutionSettings
 from mmd.inference.bundle import weighed
 from mmd.inference.errors import BundleError, RuntimeUnavailable
 from mmd.inference.heads import HeadWeights
 from mmd.learning.errors import SourceError
+from mmd.quoting.settings import QuotingSettings
 from mmd.recording.recording import RecordingError
+from mmd.risk.limits import RiskLimits
 
+DEFAULTS = (QuotingSettings().model_dump_json() + RiskLimits().model_dump_json() + ExecutionSettings().model_dump_json()).encode()
+"""Another default is another experiment."""
 MOST_KEPT = 3
 """Markets kept in memory: a few hundred MB each at most."""
 
@@ -84,12 +89,12 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def key(self) -> str:
-        """SHA-256 of all of it, of each file's name and size, and of the networks' card."""
+        """SHA-256 of all of it and the defaults that it leaves, of each file's name and size, and of the networks' card."""
         said = msgspec.to_builtins(self)
         if self.speed == "exact":
             # Outcomes that were kept before there was another.
             del said["speed"]
-        told = msgspec.json.encode(said)
+        told = msgspec.json.encode(said) + DEFAULTS
         for place in self.places:
             path = Path(place)
             files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]

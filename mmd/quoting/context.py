@@ -10,8 +10,8 @@ class QuoteContext:
     """
 
     __slots__ = (
-        "ask_lots", "ask_ticks", "bid_lots", "bid_ticks", "budget_left", "buy_room_lots", "inventory", "sell_room_lots",
-        "sigma_ticks", "size_share", "skew_sigma_ticks",
+        "ask_lots", "ask_ticks", "bid_lots", "bid_ticks", "budget_left", "buy_room_lots", "inventory", "reach_ticks",
+        "sell_room_lots", "sigma_ticks", "size_share", "skew_sigma_ticks",
     )  # fmt: skip
 
     def __init__(
@@ -27,6 +27,7 @@ class QuoteContext:
         sigma_ticks: float = 0.0,
         skew_sigma_ticks: float = 0.0,
         size_share: float = 1.0,
+        reach_ticks: float = 0.0,
     ) -> None:
         self.bid_ticks = bid_ticks
         self.bid_lots = bid_lots
@@ -43,6 +44,8 @@ class QuoteContext:
         """The same over the skew's horizon."""
         self.size_share = size_share
         """What the risk network leaves of the size."""
+        self.reach_ticks = reach_ticks
+        """How far from the mid trades get now and then (`TradeReach`), in ticks; 0 where that is not known."""
 
     def with_sigma(self, sigma_ticks: float) -> QuoteContext:
         """The same with another volatility over the network's horizon."""
@@ -58,6 +61,7 @@ class QuoteContext:
             sigma_ticks,
             self.skew_sigma_ticks,
             self.size_share,
+            self.reach_ticks,
         )
 
     @property

@@ -54,6 +54,29 @@ def network_spread(sigma_ticks: float, spread_min: float, log_range: float, opti
     return sigma_ticks * (spread_min * exp(optimal_spread * log_range))
 
 
+def half_spread_terms(
+    context: QuoteContext, settings: QuotingSettings, model: QuoteModel, log_range: float, optimal_spread: float
+) -> tuple[float, float]:
+    """Half-spread in ticks, and what of it the spread head made.
+
+    Without the head it is as far as trades get now and then, or a multiple of volatility where that is not known.
+    """
+    reach, least = context.reach_ticks, settings.min_half_spread_ticks
+    base = reach * settings.half_spread_reach if reach > 0.0 else context.sigma_ticks * settings.half_spread_sigmas
+    base *= settings.network_half_spread_factor
+    if base < least:
+        base = least
+    weight = model.spread_weight
+    if weight == 0.0:
+        return base, 0.0
+    half_spread = 0.5 * network_spread(context.sigma_ticks, model.spread_min, log_range, optimal_spread)
+    if weight < 1.0:
+        half_spread = base ** (1.0 - weight) * half_spread**weight
+    if half_spread < least:
+        half_spread = least
+    return half_spread, half_spread - base
+
+
 def side_terms(
     settings: QuotingSettings, model: QuoteModel, move: float, half_spread: float, heard: bool, p_bid: float, p_ask: float
 ) -> tuple[float, float, bool, bool]:
@@ -92,7 +115,6 @@ class NeuralQuoter:
         self._model = model
         self._log_range = log(model.spread_max / model.spread_min)
         self._baseline = AvellanedaStoikovQuoter(settings, instrument)
-        self._baseline_half_spread = self._baseline.half_spread
         self.rescale = OnlineRescale(model.horizon_ns, settings.rescale_half_life)
 
     def expected_move(self, context: QuoteContext, prediction: Prediction) -> tuple[float, float, float, float]:
@@ -111,6 +133,7 @@ class NeuralQuoter:
         model = self._model
         weights = {
             "price_head": model.price_head_weight,
+            "spread_head": model.spread_weight,
             "position_head": model.max_target,
             "order_flow": model.order_flow_weight,
             "cross_asset": model.cross_asset_weight,
@@ -134,10 +157,7 @@ class NeuralQuoter:
         flow *= scale
         cross *= scale
         move = micro + head + flow + cross
-        least = settings.min_half_spread_ticks
-        half_spread = 0.5 * network_spread(sigma, model.spread_min, self._log_range, prediction.optimal_spread)
-        if half_spread < least:
-            half_spread = least
+        half_spread, of_spread_head = half_spread_terms(context, settings, model, self._log_range, prediction.optimal_spread)
         adverse_bid, adverse_ask, pull_bid, pull_ask = side_terms(
             settings,
             model,
@@ -167,7 +187,7 @@ class NeuralQuoter:
             flow,
             cross,
             of_head,
-            half_spread - self._baseline_half_spread(context.skew_sigma_ticks),
+            of_spread_head,
             share,
             prediction.refusals(),
         )

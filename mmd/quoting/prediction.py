@@ -39,6 +39,8 @@ class QuoteModel(msgspec.Struct, frozen=True):
     """P(adverse) beyond which pulling withholds a side; 1 never."""
     risk_sizes: bool = False
     risk_median: float = 0.5
+    spread_weight: float = 1.0
+    """Of the spread head on a log scale: 1 the half-spread is the head's, 0 it is what the market reaches."""
 
 
 class Prediction(msgspec.Struct, gc=False):

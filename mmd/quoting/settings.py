@@ -23,7 +23,7 @@ class QuotingSettings(BaseModel):
         0.1, gt=0, le=1_000, allow_inf_nan=False, description="Half-spread of the `fixed` quoter, in bps of the mid."
     )
     min_half_spread_ticks: float = Field(
-        1.0, ge=0.5, le=100_000, allow_inf_nan=False, description="No half-spread is narrower than this, in ticks."
+        0.5, ge=0.5, le=100_000, allow_inf_nan=False, description="No half-spread is narrower than this, in ticks."
     )
     order_notional: float = Field(
         600.0, gt=0, le=1e9, allow_inf_nan=False, description="Size of one quote at full budget, in quote units."
@@ -32,7 +32,7 @@ class QuotingSettings(BaseModel):
         0.1, gt=0, le=1, description="However little of the loss budget is left, a quote keeps this fraction of its size."
     )
     skew_factor: float = Field(
-        1.0,
+        8.0,
         ge=0,
         le=100,
         allow_inf_nan=False,
@@ -53,8 +53,25 @@ class QuotingSettings(BaseModel):
     arrival_rate: float = Field(
         2.0, gt=0, le=1e6, allow_inf_nan=False, description="A of GLFT: orders that reach the mid in one skew horizon."
     )
+    half_spread_reach: float = Field(
+        0.75,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description=(
+            "Half-spread of the `neural` quoter where its spread head has no weight, as a share of the distance from the mid that "
+            "trades reach about once a minute: it follows each instrument's own market."
+        ),
+    )
+    half_spread_sigmas: float = Field(
+        3.0,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="The same where no public trades have told that distance, in mid volatilities over the networks' horizon.",
+    )
     network_half_spread_factor: float = Field(
-        1.0, gt=0, le=100, allow_inf_nan=False, description="Multiplies the half-spread that the network asks for."
+        1.0, gt=0, le=100, allow_inf_nan=False, description="Multiplies the `neural` quoter's half-spread, whoever it comes from."
     )
     fallback_widening: float = Field(
         1.5, ge=1, le=100, allow_inf_nan=False, description="The fallback's half-spread is wider by this factor."

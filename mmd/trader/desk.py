@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Final
 
@@ -13,6 +12,7 @@ from mmd.inference.gate import PredictionGate
 from mmd.inference.predictor import QuotePredictor
 from mmd.market.book import OrderBook
 from mmd.market.signals import ExternalSignals
+from mmd.market.trade_reach import TradeReach
 from mmd.quoting.avellaneda_stoikov import AvellanedaStoikovQuoter
 from mmd.quoting.fixed import FixedSpreadQuoter
 from mmd.quoting.glft import GlftQuoter
@@ -70,6 +70,7 @@ class SymbolDesk:
         "position_cap_atoms",
         "quote",
         "quotes",
+        "reach",
         "recent_fills",
         "steps",
         "ticks",
@@ -127,6 +128,7 @@ class SymbolDesk:
         self._horizon_seconds = 1.0 if bundle is None else bundle.card.horizon_seconds
         self.challenger: Challenger | None = None
         self.context = QuoteContext()
+        self.reach = TradeReach()
         self._variance = -1.0
         """What the context's volatilities were worked out from."""
         self.quote: Quote | None = None
@@ -213,6 +215,8 @@ class SymbolDesk:
             self.challenger.on_trade(event)
         if self.watch is not None and self.book.valid:
             self.watch.on_trade(event, self.book, self._look().sigma_ticks, self.steps)
+        if self.book.valid:
+            self.reach.on_trade(event.receive_ns, event.price_ticks, 0.5 * (self.book.bid_ticks + self.book.ask_ticks))
         if self.perception.on_trade(event, self.book):
             self._stepped(event.receive_ns)
 
@@ -314,6 +318,7 @@ class SymbolDesk:
         book, context, perception = self.book, self.context, self.perception
         context.bid_ticks, context.bid_lots = book.bid_ticks, book.bid_lots
         context.ask_ticks, context.ask_lots = book.ask_ticks, book.ask_lots
+        context.reach_ticks = self.reach.ticks
         variance = perception.stream.features.variance
         if variance != self._variance:
             self._variance = variance
@@ -369,14 +374,12 @@ def quote_model(bundle: Bundle, settings: QuotingSettings) -> QuoteModel:
     """How the bundle's card wants its heads turned into quotes. A weight that the card does not name is 0."""
     card, heads, cross = bundle.card, bundle.card.head_weights, bundle.card.cross_asset
     use = CompanionUse() if card.companion is None else card.companion.use
-    centre = math.sqrt(card.spread_min * card.spread_max)
     factor = card.spread_multiplier * settings.network_half_spread_factor
     return QuoteModel(
         microprice_weight=card.fair_weights.get("microprice", 0.0),
         price_head_weight=card.fair_weights.get("price_head", 0.0) * heads.price,
-        # The spread head moves the half-spread on a log scale around the middle; at weight 0 it stays there.
-        spread_min=centre * (card.spread_min / centre) ** heads.spread * factor,
-        spread_max=centre * (card.spread_max / centre) ** heads.spread * factor,
+        spread_min=card.spread_min * factor,
+        spread_max=card.spread_max * factor,
         pull_threshold=card.pull_threshold,
         max_shift=card.max_shift,
         max_target=card.max_target * heads.position,
@@ -390,4 +393,5 @@ def quote_model(bundle: Bundle, settings: QuotingSettings) -> QuoteModel:
         adverse_pull=use.adverse_pull if heads.p_adverse > 0 else 1.0,
         risk_sizes=use.risk_sizes and heads.risk > 0,
         risk_median=use.risk_median,
+        spread_weight=heads.spread,
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mmd.execution.settings import ExecutionSettings
 from mmd.inference.bundle import Bundle, load_bundle
 from mmd.inference.companion import Companion, CompanionCard, CompanionUse
+from mmd.inference.heads import HeadWeights
 from mmd.inference.predictor import QuotePredictor
 from mmd.mock.instruments import listed
 from mmd.quoting.settings import QuotingSettings
@@ -125,20 +126,26 @@ def a_bundle() -> Bundle:
 
 def a_session(
     strategy: Any, *, tight: bool, seed: int, pull: bool = False, loss: float | None = None, tolerance: float = 0.02,
-    companion: bool = False,
+    companion: bool = False, spread: float = 1.0,
 ) -> GoldenWorld:  # fmt: skip
     bundle = a_bundle() if strategy == "neural" else None
     if bundle is not None and companion:
         weights = {**bundle.card.fair_weights, "order_flow": 0.4}
         card = msgspec.structs.replace(bundle.card, companion=a_companion(bundle), fair_weights=weights)
         bundle = msgspec.structs.replace(bundle, card=card)
+    if bundle is not None:
+        heads = HeadWeights(spread=spread)
+        bundle = msgspec.structs.replace(bundle, card=msgspec.structs.replace(bundle.card, head_weights=heads))
     predictors = {} if bundle is None else {symbol: _scripted(bundle) for symbol in SYMBOLS}
     limits = TIGHT if tight else {"max_orders_per_10s": 2_000, "max_daily_loss": 100_000, "max_drawdown": 100_000}
     if loss is not None:
         limits = {**limits, "max_daily_loss": loss}
     config = TraderConfig(
         session="golden",
-        quoting=QuotingSettings(strategy=strategy, pull=pull),
+        # Not the defaults, which change with what is learnt of markets: quotes so near that everything happens often.
+        quoting=QuotingSettings(
+            strategy=strategy, pull=pull, min_half_spread_ticks=1.0, skew_factor=1.0, half_spread_reach=0.2, half_spread_sigmas=0.3
+        ),
         execution=ExecutionSettings(minimum_quote_life_ms=20, aggressive_tolerance_half_spreads=tolerance),
         risk=RiskLimits(**limits),
     )
@@ -186,6 +193,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
     "neural": {"strategy": "neural", "tight": False, "seed": 4},
     "neural, pulling": {"strategy": "neural", "tight": False, "seed": 5, "pull": True},
     "neural, tight limits": {"strategy": "neural", "tight": True, "seed": 6},
+    "neural, as far as trades reach": {"strategy": "neural", "tight": False, "seed": 9, "spread": 0.0},
     "neural, all networks": {"strategy": "neural", "tight": False, "seed": 8, "pull": True, "companion": True},
 }
 
@@ -282,7 +290,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 4543,
         "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
-        "quotes": "7d2e4f129753a3ef",
+        "quotes": "f56d51081a8a725b",
         "refusals": {"cold": 14, "not_finite": 64, "out_of_range": 174},
         "sent": {
             "CancelOrder": 165,
@@ -303,7 +311,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 4083,
         "pauses": {"book_invalid": 2, "reconciling": 1, "starting": 1},
-        "quotes": "9905edf729431542",
+        "quotes": "71cd9a5cab8e3b3d",
         "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 193},
         "sent": {
             "CancelOrder": 501,
@@ -324,7 +332,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "halted": "",
         "made": 2338,
         "pauses": {"book_invalid": 2, "reconciling": 2, "starting": 1},
-        "quotes": "59af8332268cfa34",
+        "quotes": "70648947c2ec4558",
         "refusals": {"cold": 14, "not_finite": 63, "out_of_range": 214},
         "sent": {
             "CancelOrder": 40,
@@ -340,13 +348,34 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "steps": 6208,
         "stream": "5511ba5c47ddcdbd",
     },
+    "neural, as far as trades reach": {
+        "denials": {"self_trade": 82},
+        "fills": 39,
+        "halted": "",
+        "made": 4029,
+        "pauses": {"book_invalid": 4, "feed_disconnected": 2, "reconciling": 1, "starting": 1},
+        "quotes": "cfe03d84f387ad9b",
+        "refusals": {"cold": 14, "not_finite": 59, "out_of_range": 198},
+        "sent": {
+            "CancelOrder": 132,
+            "Exit": 1,
+            "PersistLedger": 85,
+            "PlaceOrder": 156,
+            "QueryOrder": 32,
+            "ReplaceOrder": 739,
+            "RequestDepthSnapshot": 4,
+            "RequestReconciliation": 1,
+        },
+        "steps": 5860,
+        "stream": "6069e5775dab64ae",
+    },
     "neural, all networks": {
         "denials": {"self_trade": 82},
         "fills": 62,
         "halted": "",
         "made": 4302,
         "pauses": {"book_invalid": 2, "order_channel_down": 1, "reconciling": 2, "starting": 1},
-        "quotes": "397507aa23c080ff",
+        "quotes": "625cf4a3ad68aa8a",
         "refusals": {"cold": 14, "not_finite": 62, "out_of_range": 199},
         "refusals beside": {
             "adverse_selection": {"not_finite": 99, "out_of_range": 43},

@@ -1,6 +1,7 @@
 """What each head of the networks is worth: backtests with and without it, block by block, on the parts that nothing is judged on.
 
-A head's gain is PnL per volume with all heads minus that without this one, at no fee, over the blocks of all markets together, each
+A head's gain is PnL per volume with this head alone minus that without any (leaving one out of all says little where another of
+them, the spread head above all, changes what is traded altogether), at no fee, over the blocks of all markets together, each
 market's blocks weighed by its own volume; its interval is a paired block bootstrap's. A head whose interval does not exclude harm
 gets weight 0.
 """
@@ -27,29 +28,32 @@ Floats = npt.NDArray[np.float64]
 
 
 def variants(bundle: Bundle) -> dict[str, HeadWeights]:
-    """Names and weights of what is run: all heads, each one left out, none. A head that moves no quote of these networks is not
-    left out but in: what it is worth is known without a run."""
+    """Names and weights of what is run: all heads, each one alone, none. One that moves no quote of these networks is none: what
+    it is worth is known without a run."""
     settings = QuotingSettings()
-    whole = quote_model(weighed(bundle, ALL_HEADS), settings)
+    without = quote_model(weighed(bundle, NO_HEADS), settings)
     found = {WHOLE: ALL_HEADS}
     for head in HEADS:
-        without = msgspec.structs.replace(ALL_HEADS, **{head: 0.0})
-        found[f"without {head}"] = ALL_HEADS if quote_model(weighed(bundle, without), settings) == whole else without
+        alone = msgspec.structs.replace(NO_HEADS, **{head: 1.0})
+        found[alone_name(head)] = NO_HEADS if quote_model(weighed(bundle, alone), settings) == without else alone
     return {**found, NONE: NO_HEADS}
 
 
+def alone_name(head: str) -> str:
+    """Of the variant that has this head alone."""
+    return f"{head} alone"
+
+
 def gains(lines: Mapping[tuple[str, str], Line]) -> dict[str, dict[str, Any]]:
-    """By head, and of all together: gain in bps of volume and in 1 s markout, intervals, and the weight that follows.
+    """By head, and of all together, against none: gain in bps of volume and in 1 s markout, intervals, and the weight that follows.
 
     `lines` by (part, variant); a part where either run failed or traded nothing is left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in (*HEADS, NONE):
-        other = name if name == NONE else f"without {name}"
-        parts = [
-            part for part, variant in lines if variant == WHOLE and _usable(lines.get((part, WHOLE)), lines.get((part, other)))
-        ]
-        pairs = [(_figures(lines, part, WHOLE), _figures(lines, part, other)) for part in parts]
+        with_it = WHOLE if name == NONE else alone_name(name)
+        parts = [part for part, variant in lines if variant == NONE and _usable(lines.get((part, with_it)), lines[part, NONE])]
+        pairs = [(_figures(lines, part, with_it), _figures(lines, part, NONE)) for part in parts]
         gain, interval = _paired(pairs, "pnl", "volume", 1e4)
         better, markout = _paired(pairs, "markout_sum", "markouts", 1.0)
         idle = bool(pairs) and all(one["blocks"] == two["blocks"] for one, two in pairs)

@@ -184,20 +184,22 @@ def _judged(markets: list[RealMarket], table: dict[str, Any], data: Path, bundle
     import msgspec
 
     from mmd.backtest.evidence.results_page import DEFAULT, LATENCIES
-    from mmd.backtest.evidence.tuning import STRATEGIES, base_experiment
+    from mmd.backtest.evidence.tuning import DEFAULT_CHOSEN_AMONG, STRATEGIES, base_experiment
 
     found: dict[str, Experiment] = {}
     for market in markets:
         for latency in LATENCIES:
             plain = base_experiment(market, "neural", data, bundle)
-            found[f"{market.name} | {DEFAULT} | {latency}"] = msgspec.structs.replace(plain, latency=latency)
+            found[f"{market.name} | {DEFAULT} | {latency}"] = msgspec.structs.replace(
+                plain, latency=latency, trials=DEFAULT_CHOSEN_AMONG
+            )
             for strategy in STRATEGIES:
                 tuned = table.get(market.name, {}).get(strategy)
                 if tuned is not None:
                     base = base_experiment(market, strategy, data, bundle)
                     settings = (*base.settings, *tuned.settings)
                     found[f"{market.name} | {strategy}, tuned | {latency}"] = msgspec.structs.replace(
-                        base, latency=latency, settings=settings
+                        base, latency=latency, settings=settings, trials=tuned.trials
                     )
     return found
 

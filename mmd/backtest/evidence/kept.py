@@ -17,7 +17,7 @@ from mmd.backtest.sweep.workers import Workers
 
 Figures = dict[str, Any]
 _KEPT = ("pnl", "volume", "fills", "seconds", "pnl_per_volume_bps", "pnl_per_volume_bps_interval", "markouts_bps", "split",
-         "blocks", "sharpe_ratio", "fill_ratio", "win_rate")  # fmt: skip
+         "blocks", "sharpe_ratio", "deflated_sharpe_probability", "trials", "fill_ratio", "win_rate")  # fmt: skip
 
 
 class Line(msgspec.Struct):

@@ -27,19 +27,22 @@ FEES_BPS = (2.0, 0.0, -0.5)
 MOST_UNEXPLAINED = 0.01
 _ABOUT = (
     "Made by `make results`; the runs are in `docs/evidence/results.json`. PnL per volume in bps, at a maker's fee of 2 bps, none, "
-    "and a rebate of 0.5 bps. The 95 % block-bootstrap interval is that without fees, and shifts with them. Queue position: "
-    "risk-averse. Latency is that of feed, order entry and response each. Limits on loss are lifted; sizes and position limits "
-    "are the defaults. What is called tuned was tuned with Optuna on the earlier parts of each market (`mmd evidence tune`, "
-    "walk-forward; the number of trials stands below). What is shown is traded in the last part, on which nothing was chosen. Of "
-    "what such "
-    "numbers cannot tell, [another page](explanation/what-a-backtest-cannot-tell.md)."
+    "and a rebate of 0.5 bps. The 95 % block-bootstrap interval is that without fees, and shifts with them. PnL: without fees, in "
+    "quote units. The deflated Sharpe ratio is the probability that the true one is above 0, given how many trials the settings "
+    "were chosen among. Queue position: risk-averse. Latency is that of feed, order entry and response each. Limits on loss are "
+    "lifted; sizes and position limits are the defaults. What is called tuned was tuned with Optuna on the earlier parts of each "
+    "market (`mmd evidence tune`, walk-forward; the number of trials stands below). What is shown is traded in the last part, on "
+    "which nothing was chosen; of the digital currencies' minutes the networks were trained on the first 70 %, which reaches into "
+    "it. Of what such numbers cannot tell, [another page](explanation/what-a-backtest-cannot-tell.md)."
 )
 _COMPARED = (
-    "The baseline is the one with the best PnL per volume on this very part, which is in its favour. The difference is the "
-    "default's minus the baseline's, its interval from a paired block bootstrap."
+    "The baseline is the one with the best PnL per volume on this very part, which is in its favour, among those tuned ones that "
+    "traded ten times an hour here, and five times at least: a handful of fills far from the market has any PnL per volume that "
+    "luck gives it (all stand below). Where none did, it is the best of those that traded at all. The difference is the default's "
+    "minus the baseline's, its interval from a paired block bootstrap. *Better* and *worse* are said where the interval excludes 0."
 )
 _ABLATED = (
-    "PnL per volume at no fee with all heads, minus that without the head, over the earlier parts of all markets together, each "
+    "PnL per volume at no fee with this head alone, minus that without any, over the earlier parts of all markets together, each "
     "weighed alike; intervals from a paired block bootstrap. A head whose interval does not exclude harm has weight 0 in the card."
 )
 RunName = tuple[str, str, str]
@@ -99,12 +102,16 @@ def _verdicts(lines: Mapping[RunName, Line]) -> list[str]:
     for market in MARKETS:
         default = lines.get((market.name, DEFAULT, JUDGED_AT))
         names = [f"{strategy}, tuned" for strategy in BASELINES]
-        there = {name: line for name in names if (line := lines.get((market.name, name, JUDGED_AT))) and _traded(line)}
+        traded = {name: line for name in names if (line := lines.get((market.name, name, JUDGED_AT))) and _traded(line)}
+        there = {name: line for name, line in traded.items() if _figure(line, "fills") >= market.least_judged} or traded
         if default is None or not _traded(default) or not there:
             rows.append(f"| {market.name} | no comparison: {_why(default)} | | | | | |")
             continue
         best = max(there, key=lambda name: _figure(there[name], "pnl_per_volume_bps"))
         rows += [_row(market, best, there[best], None), _row(market, DEFAULT, default, there[best])]
+        known = there[best].figures, default.figures
+        if any(figures and figures["fills"] < market.least_judged for figures in known):
+            rows[-1] = rows[-1].replace(f"| {market.name} |", f"| {market.name} (too few fills to tell) |", 1)
     return rows
 
 
@@ -123,6 +130,12 @@ def _row(market: RealMarket, name: str, line: Line, against: Line | None) -> str
     return f"| {' | '.join(cells)} |"
 
 
+def _word(low: float | None, high: float | None) -> str:
+    if low is None or high is None or low <= 0 <= high:
+        return "no difference seen"
+    return "**better**" if low > 0 else "**worse**"
+
+
 def _difference(one: Line, two: Line, top: str, bottom: str, scale: float) -> str:
     columns = [
         np.asarray((line.figures or {})["blocks"][name], np.float64) * (scale if name == top else 1.0)
@@ -132,7 +145,7 @@ def _difference(one: Line, two: Line, top: str, bottom: str, scale: float) -> st
     if len({len(column) for column in columns}) > 1:
         return "-"
     value, interval = paired_bootstrap((columns[0], columns[1]), (columns[2], columns[3]), 1)
-    return _with_interval(value, {"low": interval.low, "high": interval.high})
+    return f"{_with_interval(value, {'low': interval.low, 'high': interval.high})}: {_word(interval.low, interval.high)}"
 
 
 def _heads(ablation: Mapping[str, Any] | None) -> list[str]:
@@ -161,8 +174,9 @@ def _heads(ablation: Mapping[str, Any] | None) -> list[str]:
 
 def _market(lines: Mapping[RunName, Line], market: RealMarket, tuned: TunedTable) -> list[str]:
     rows = [
-        "| strategy | latency | fills | 2 bps | 0 | -0.5 bps | 0, interval | markout 1 s, bps | quoted | funding | unexplained |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| strategy | latency | fills | 2 bps | 0 | -0.5 bps | 0, interval | markout 1 s, bps | PnL | deflated Sharpe (trials) "
+        "| quoted | funding | unexplained |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:
         for latency in LATENCIES:
@@ -170,9 +184,9 @@ def _market(lines: Mapping[RunName, Line], market: RealMarket, tuned: TunedTable
             if line is None:
                 settings = row == DEFAULT or row.removesuffix(", tuned") in tuned.get(market.name, {})
                 why = "not run yet" if settings else "not tuned, or no trial traded enough"
-                rows.append(f"| {row} | {latency} | {why} | | | | | | | | |")
+                rows.append(f"| {row} | {latency} | {why} | | | | | | | | | | |")
             elif line.figures is None:
-                rows.append(f"| {row} | {latency} | {line.error} | | | | | | | | |")
+                rows.append(f"| {row} | {latency} | {line.error} | | | | | | | | | | |")
             else:
                 rows.append(f"| {' | '.join([row, latency, *_cells(line.figures)])} |")
     return rows
@@ -186,10 +200,17 @@ def _cells(figures: dict[str, Any]) -> list[str]:
         *[number(figures["pnl"] / volume * 1e4 - fee if volume else None) for fee in FEES_BPS],
         _interval(figures["pnl_per_volume_bps_interval"]),
         _with_interval(markout["mean"], markout),
+        f"{figures['pnl']:.2f}",
+        _deflated(figures),
         "-" if uptime is None else f"{100 * uptime:.0f} %",
         number(split["funding"]) if figures["funding"] else "-",
         f"{split['unexplained_share']:.2%}",
     ]
+
+
+def _deflated(figures: Mapping[str, Any]) -> str:
+    chance = figures.get("deflated_sharpe_probability")
+    return "-" if chance is None else f"{chance:.2f} ({figures['trials']})"
 
 
 def _settings(tuned: TunedTable) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from mmd.backtest.errors import BacktestError
 from mmd.backtest.evidence.markets import MARKETS, RealMarket
-from mmd.backtest.experiment import Experiment
+from mmd.backtest.experiment import DEFAULTS, Experiment
 from mmd.backtest.sweep.objective import LOWEST, SHRUNK
 from mmd.backtest.sweep.space import applied, parse_axes
 from mmd.backtest.sweep.study import Plan, Trial, run_sweep
@@ -25,15 +25,17 @@ from mmd.inference.heads import NO_HEADS
 NO_NETWORK = "no network"
 STRATEGIES = ("fixed", "avellaneda-stoikov", "glft", NO_NETWORK, "neural")
 BASELINES = ("fixed", "avellaneda-stoikov", "glft", NO_NETWORK)
-_SKEW = ("quoting.skew_factor=0.1..4:log", "quoting.skew_horizon_seconds=0.5..20:log")
+_NETWORK = ("quoting.network_half_spread_factor=0.2..4:log", "quoting.skew_factor=0.3..30:log")
 SPACES: dict[str, tuple[str, ...]] = {
-    "fixed": ("quoting.fixed_half_spread_bps=0.02..5:log", "quoting.skew_factor=0.1..4:log"),
+    "fixed": ("quoting.fixed_half_spread_bps=0.02..10:log", "quoting.skew_factor=0.1..12:log"),
     "avellaneda-stoikov": ("quoting.risk_aversion=0.02..8:log", "quoting.skew_horizon_seconds=0.5..20:log"),
     "glft": ("quoting.risk_aversion=0.02..8:log", "quoting.skew_horizon_seconds=0.5..20:log"),
-    NO_NETWORK: ("quoting.network_half_spread_factor=0.2..5:log", *_SKEW),
-    "neural": ("quoting.network_half_spread_factor=0.2..5:log", *_SKEW, "quoting.pull=false,true"),
+    NO_NETWORK: _NETWORK,
+    "neural": (*_NETWORK, "quoting.pull=false,true"),
 }
 """What is searched. Everything else, sizes and limits above all, is the default's."""
+DEFAULT_CHOSEN_AMONG = 250
+"""About so many settings were looked at on the earlier parts before the default's: what its deflated Sharpe ratio is told."""
 
 
 class Tuned(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ def bundle_of(folder: str) -> Bundle:
 
 def space_digest(market: RealMarket, strategy: str) -> str:
     """Changes where what is searched, or where it is searched, changes."""
-    return repr((market, SPACES[strategy]))
+    return repr((market, SPACES[strategy], DEFAULTS))
 
 
 def _version(folder: str) -> str:

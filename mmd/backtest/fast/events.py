@@ -75,6 +75,7 @@ def take_record(w: World, record: Any) -> bool:
     s.now_ns = record.receive_ns
     take_steps(w, record)
     s.book_ns, s.lag_ns, s.variance = record.book_ns, record.feed_lag_ns, record.variance
+    s.reach_ticks = record.reach_ticks
     s.valid, s.warm = record.valid, record.warm
     s.bid_ticks, s.bid_lots, s.ask_ticks, s.ask_lots = record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots
     if record.kind == BATCH_END:

@@ -33,6 +33,7 @@ check_order, standing_fault, exposure_fault = _checks.order_fault, _checks.stand
 age_fault, quote_atoms = _checks.age_fault, _checks.quote_atoms
 inventory_row, distance_outside = _inventory.inventory_row, _gate.distance_outside
 expected_move, network_spread = _neural.expected_move, _neural.network_spread
+half_spread_terms = _neural.half_spread_terms
 side_terms, skew_terms = _neural.side_terms, _neural.skew_terms
 size_left, widening = _prediction.size_left, _prediction.widening
 learned = _rescale.learned
@@ -60,6 +61,7 @@ ALL = (
     distance_outside,
     expected_move,
     network_spread,
+    half_spread_terms,
     side_terms,
     skew_terms,
     size_left,

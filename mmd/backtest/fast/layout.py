@@ -81,7 +81,7 @@ def _record(integers: str, floats: str = "", flags: str = "") -> np.dtype[Any]:
 
 MARKET = _record(
     "receive_ns book_ns bid_ticks bid_lots ask_ticks ask_lots feed_lag_ns kind events first_step steps",
-    "variance",
+    "variance reach_ticks",
     "valid dirty warm refused",
 )
 """The market as it stands after one batch of events, or at a change of the feed. `refused`: what networks said at the last step is
@@ -145,7 +145,7 @@ STATE = _record(
     # the networks: where they stand, the inventory they were told, and the running regression
     "step made_ns inventory_sign inventory_since_ns next_prediction_ns waiting_begin waiting_count "
     "max_prediction_age_ns horizon_ns spacing_ns loss_limit_atoms exposure_limit_atoms atoms_per_lot",
-    "variance inventory budget_left size_share skew_sigma_ticks sigma_ticks "
+    "variance reach_ticks inventory budget_left size_share skew_sigma_ticks sigma_ticks "
     "quote_mid quote_micro quote_head quote_skew quote_half_spread quote_fair "
     "min_half_spread_ticks order_notional min_size_fraction skew_factor max_skew_half_spreads risk_aversion fixed_fraction "
     "stoikov_sigmas glft_sigmas glft_skew_sigmas skew_horizon_seconds horizon_seconds sigma_floor_ticks fallback_widening "
@@ -154,7 +154,7 @@ STATE = _record(
     "price_change optimal_spread position_signal rescale product square rows decay max_outside log_range "
     # `QuoteModel`
     "microprice_weight price_head_weight order_flow_weight spread_min pull_threshold max_shift max_target adverse_median "
-    "adverse_slope adverse_pull risk_median",
+    "adverse_slope adverse_pull risk_median spread_weight half_spread_reach half_spread_sigmas network_half_spread_factor",
     "halted mode_allows leaving exited channel_up starting symbol_known valid warm dirty has_quote logging reported "
     "network_usable evaluated stale void inventory_is_zero pull risk_sizes risk_absent",
 )

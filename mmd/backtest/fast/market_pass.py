@@ -38,7 +38,7 @@ ROOMS = (
     "types", "market", "recording", "data", "backtest", "exchanges/binance", "learning", "inference", "trader", "backtest/fast",
 )  # fmt: skip
 FEED_LAG_SETTINGS = ("feed_lag_window_seconds",)
-FORMAT = 2
+FORMAT = 3
 KEPT_IN_MEMORY = 3
 """Passes that a process keeps for its next run; each may have some hundred MB."""
 
@@ -250,6 +250,7 @@ class PassRecorder:
                 self._first_step,
                 steps - self._first_step,
                 features.variance,
+                desk.reach.ticks,
                 book.valid,
                 desk.dirty,
                 features.warm,

@@ -15,9 +15,9 @@ from mmd.backtest.fast.formulas import (
     avellaneda_stoikov_terms,
     distance_outside,
     expected_move,
+    half_spread_terms,
     inventory_row,
     learned,
-    network_spread,
     side_terms,
     size_left,
     skew_terms,
@@ -180,9 +180,7 @@ def network_terms(w: World) -> tuple[float, float, float, float, float, float, f
     hear_risk(w)
     micro, head, flow, cross = move(w)
     micro, head, flow, cross = micro * s.rescale, head * s.rescale, flow * s.rescale, cross * s.rescale
-    half_spread = 0.5 * network_spread(s.sigma_ticks, s.spread_min, s.log_range, s.optimal_spread)
-    if half_spread < s.min_half_spread_ticks:
-        half_spread = s.min_half_spread_ticks
+    half_spread, s.quote_spread_head = half_spread_terms(s, s, s, s.log_range, s.optimal_spread)
     said = w.predictions[s.step]
     heard = not (s.void or s.stale or said.no_adverse)
     total = micro + head + flow + cross
@@ -191,7 +189,6 @@ def network_terms(w: World) -> tuple[float, float, float, float, float, float, f
     )
     skew, of_head = skew_terms(s, s, s, half_spread, s.position_signal)
     s.quote_position_head = of_head
-    s.quote_spread_head = half_spread - max(s.skew_sigma_ticks * s.stoikov_sigmas, s.min_half_spread_ticks)
     return micro, head, flow, skew, half_spread, adverse_bid, adverse_ask, pull_bid, pull_ask
 
 

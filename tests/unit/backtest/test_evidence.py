@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mmd.backtest.evidence.ablation import NONE, WHOLE, gains, variants
+from mmd.backtest.evidence.ablation import NONE, WHOLE, alone_name, gains, variants
 from mmd.backtest.evidence.kept import KeptRuns, Line
 from mmd.backtest.evidence.markets import MARKETS, RealMarket
 from mmd.backtest.evidence.results_page import DEFAULT, results_page
@@ -25,7 +25,7 @@ from mmd.backtest.sweep.study import Window
 from mmd.cli import app
 from mmd.daemon.bundles import find_bundle
 from mmd.inference.bundle import Bundle, load_bundle, networks_digest, weighed
-from mmd.inference.heads import ALL_HEADS, HEADS, NO_HEADS, HeadWeights
+from mmd.inference.heads import HEADS, NO_HEADS, HeadWeights
 from mmd.inference.shipped import DEFAULT_BUNDLE
 from mmd.quoting.settings import QuotingSettings
 from mmd.trader.desk import quote_model
@@ -49,6 +49,7 @@ def figures(pnl: list[float], volume: float = 100.0, markout: float = 0.0) -> di
         "pnl": sum(pnl), "volume": total, "fills": 7, "blocks": blocks, "pnl_per_volume_bps": sum(pnl) / total * 1e4,
         "pnl_per_volume_bps_interval": interval, "markouts_bps": {"1s": {"mean": markout, **interval}}, "quote_uptime": 0.9,
         "split": {"unexplained_share": 0.0, "funding": -0.25}, "halt": None, "modelled_fills": False, "funding": [],
+        "trials": 9, "deflated_sharpe_probability": 0.625,
     }  # fmt: skip
 
 
@@ -72,13 +73,13 @@ def test_a_paired_interval_cancels_what_both_met() -> None:
 
 def test_a_head_keeps_its_weight_only_where_its_interval_excludes_harm() -> None:
     noise = np.random.default_rng(2).normal(0, 0.02, 40).tolist()
-    whole = [0.10 + each for each in noise]
-    lines = {("p", WHOLE): line(whole), ("p", NONE): line([0.0] * 40)}
+    without = [0.10 + each for each in noise]
+    lines = {("p", NONE): line(without), ("p", WHOLE): line([0.2] * 40)}
     for head in HEADS:
-        lines["p", f"without {head}"] = line(whole)
-    lines["p", "without price"] = line([0.05 + each for each in noise])
-    lines["p", "without spread"] = line([0.15 + each for each in noise])
-    lines["p", "without position"] = line([0.10 - each for each in noise])
+        lines["p", alone_name(head)] = line(without)
+    lines["p", alone_name("price")] = line([0.15 + each for each in noise])
+    lines["p", alone_name("spread")] = line([0.05 + each for each in noise])
+    lines["p", alone_name("position")] = line([0.10 - each for each in noise])
     found = gains(lines)
     # 0.05 of 100 a block is 5 bps.
     assert found["price"]["gain_bps"] == pytest.approx(5.0)
@@ -89,15 +90,15 @@ def test_a_head_keeps_its_weight_only_where_its_interval_excludes_harm() -> None
 
 
 def test_each_part_counts_alike_whatever_its_currency() -> None:
-    lines = {("a", WHOLE): line([0.1] * 20), ("a", "without price"): line([0.0] * 20)}
-    lines |= {("b", WHOLE): line([0.0] * 20, 1e6), ("b", "without price"): line([300.0] * 20, 1e6)}
+    lines = {("a", NONE): line([0.0] * 20), ("a", "price alone"): line([0.1] * 20)}
+    lines |= {("b", NONE): line([300.0] * 20, 1e6), ("b", "price alone"): line([0.0] * 20, 1e6)}
     found = gains(lines)["price"]
     assert found["parts"] == 2
     assert found["gain_bps"] == pytest.approx((10.0 - 3.0) / 2)
 
 
 def test_a_part_that_failed_is_left_out() -> None:
-    lines = {("a", WHOLE): line([0.1] * 20), ("a", "without price"): Line("k", Experiment(places=()), None, "torn")}
+    lines = {("a", NONE): line([0.1] * 20), ("a", "price alone"): Line("k", Experiment(places=()), None, "torn")}
     found = gains(lines)["price"]
     assert (found["parts"], found["gain_bps"], found["weight"]) == (0, None, 0.0)
 
@@ -108,11 +109,11 @@ def test_without_any_head_the_network_moves_no_quote(bundle: Bundle) -> None:
     assert model.price_head_weight == model.max_target == model.order_flow_weight == model.cross_asset_weight == 0
     assert model.adverse_slope == 0
     assert not model.risk_sizes
-    assert model.spread_min == pytest.approx(model.spread_max)
+    assert model.spread_weight == 0
     whole, wide = (quote_model(bundle, settings.model_copy(update={"network_half_spread_factor": each})) for each in (1.0, 2.0))
     assert wide.spread_max == pytest.approx(2 * whole.spread_max)
     assert variants(bundle)[NONE] == NO_HEADS
-    assert all(each in (ALL_HEADS, msgspec.structs.replace(ALL_HEADS, **{head: 0.0}))
+    assert all(each in (NO_HEADS, msgspec.structs.replace(NO_HEADS, **{head: 1.0}))
                for head, each in zip(HEADS, list(variants(bundle).values())[1:-1], strict=True))  # fmt: skip
 
 
@@ -177,13 +178,20 @@ def test_the_page_shows_losers_failures_and_what_is_not_explained() -> None:
     lines[name, "fixed, tuned", "5ms"] = line([-0.3] * 20)
     lines[name, "fixed, tuned", "1ms"] = Line("k", Experiment(places=()), None, "the data has ended")
     page = results_page(lines, 4, "nets 7", {}, None)
-    assert f"| {name} | {DEFAULT} | 7 | -20 [-1, 1] | -30 [-30, -30] |" in page
+    assert f"| {name} | {DEFAULT} | 7 | -20 [-1, 1] | -30 [-30, -30]: **worse** |" in page
     assert f"| {name} | glft, tuned |" in page
     assert "| fixed, tuned | 1ms | the data has ended |" in page
     assert "| fixed, tuned | 5ms | 7 | -32 | -30 | -29.5 |" in page
+    assert "| -6.00 | 0.62 (9) | 90 % |" in page
     assert "Networks: nets 7. 4 runs, 1 of them failed. Largest" in page
     assert "not explained: 0.00%." in page
     assert "**2 of 6 runs have not been made" in results_page(lines, 6, "nets 7", {}, None).replace("\n", " ")
+    lucky = line([0.9] * 20)
+    lucky.figures["fills"] = 4  # type: ignore[index]
+    lines[name, "fixed, tuned", "5ms"] = lucky
+    page = results_page(lines, 4, "nets 7", {}, None)
+    assert f"| {name} | glft, tuned |" in page, "a handful of fills is no best baseline, but stands on the page"
+    assert "| fixed, tuned | 5ms | 4 | 88 | 90 |" in page
     lines[name, DEFAULT, "5ms"].figures["split"]["unexplained_share"] = 0.02  # type: ignore[index]
     assert "**above 1 %**" in results_page(lines, 4, "nets 7", {}, None)
 

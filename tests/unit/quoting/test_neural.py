@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +45,22 @@ def context(**changes: float) -> QuoteContext:
 
 def quoter(model: QuoteModel = MODEL, *, pull: bool = False) -> NeuralQuoter:
     return NeuralQuoter(QuotingSettings(pull=pull), BTC, model)
+
+
+def test_without_its_head_the_half_spread_is_what_the_market_reaches() -> None:
+    settings = QuotingSettings(half_spread_reach=0.5, half_spread_sigmas=2.0, network_half_spread_factor=3.0)
+
+    def half_spread(weight: float, reach_ticks: float) -> tuple[float, float]:
+        model = msgspec.structs.replace(MODEL, spread_weight=weight)
+        raw = NeuralQuoter(settings, BTC, model).quote(context(reach_ticks=reach_ticks), Prediction(optimal_spread=0.25))
+        return raw.half_spread, raw.spread_shift
+
+    assert half_spread(0.0, 40.0) == (60.0, 0.0)
+    assert half_spread(0.0, 0.0) == (600.0, 0.0)
+    # 0.1 x 100^0.25 of 100 ticks, halved; between the two it is their weighted mean in log scale.
+    head = 5.0 * math.sqrt(10.0)
+    assert half_spread(1.0, 40.0) == pytest.approx((head, head - 60.0))
+    assert half_spread(0.5, 40.0)[0] == pytest.approx(math.sqrt(60.0 * head))
 
 
 def test_fair_is_mid_plus_weighted_microprice_and_price_head() -> None:
