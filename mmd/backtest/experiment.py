@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,18 @@ def perform(experiment: Experiment) -> Run:
     options = experiment.options()
     try:
         if options.speed == "fast":
-            # What the market decides is kept on disk, and the newest of it in memory.
-            opened = open_sources([Path(place) for place in experiment.places], experiment.symbols)
-            return run_on(opened, options, _networks(experiment) if options.strategy == "neural" else None)
+            # What the market decides is kept on disk, and the newest of it in memory; tick and lot take a look at the whole file.
+            places = experiment.places
+            opened = _remembered(
+                _opened,
+                _stamps(places, experiment.symbols),
+                lambda: open_sources([Path(each) for each in places], experiment.symbols),
+            )
+            return run_on(
+                [replace(source, repairs=dict(source.repairs)) for source in opened],
+                options,
+                _networks(experiment) if options.strategy == "neural" else None,
+            )
         sources, markets = _prepared(experiment, options)
         networks = _networks(experiment) if options.strategy == "neural" else None
         return run_on(sources, options, networks, markets=markets)
@@ -162,6 +171,7 @@ def _networks(experiment: Experiment) -> Any:
 
 # ---- markets kept for the next experiment of this process
 
+_opened: OrderedDict[Any, list[MarketSource]] = OrderedDict()
 _sources: OrderedDict[Any, list[MarketSource]] = OrderedDict()
 _markets: OrderedDict[Any, list[ConvertedMarket]] = OrderedDict()
 
@@ -173,6 +183,11 @@ def _prepared(experiment: Experiment, options: Options) -> tuple[list[MarketSour
     latency = options.latency_for(sources)
     markets = _remembered(_markets, (period, latency, fills), lambda: _converted(sources, options, latency))
     return sources, markets
+
+
+def _stamps(places: tuple[str, ...], symbols: tuple[str, ...]) -> Any:
+    found = [(place, Path(place).stat()) for place in places if Path(place).is_file()]
+    return places, symbols, tuple((place, stat.st_mtime_ns, stat.st_size) for place, stat in found)
 
 
 def _remembered(kept: OrderedDict[Any, Any], key: Any, make: Any) -> Any:
