@@ -12,7 +12,7 @@ HEADS = ("price", "spread", "position", "p_up", "p_adverse", "risk", "cross_asse
 class HeadWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Multipliers from 0 to 1 of what each head does to the quote.
 
-    `spread` at 0 leaves the half-spread at a constant multiple of volatility, `position` at 0 targets no inventory, and so on.
+    `spread` at 0 leaves the half-spread to how far the market's own trades get, `position` at 0 targets no inventory, and so on.
     """
 
     price: float = 1.0

@@ -35,14 +35,8 @@ class AvellanedaStoikovQuoter:
     def __init__(self, settings: QuotingSettings, instrument: Instrument) -> None:
         self._settings = settings
         self._instrument = instrument
-        self._least = settings.min_half_spread_ticks
         gamma, kappa = settings.risk_aversion, settings.arrival_decay
         self.half_spread_sigmas = 0.5 * gamma + math.log1p(gamma / kappa) / gamma
-
-    def half_spread(self, skew_sigma_ticks: float) -> float:
-        """In ticks."""
-        half_spread = skew_sigma_ticks * self.half_spread_sigmas
-        return half_spread if half_spread > self._least else self._least
 
     def quote(self, context: QuoteContext, *, widening: float = 1.0, source: str = "avellaneda-stoikov") -> RawQuote:
         """Pure: the same context gives the same quote."""

@@ -16,7 +16,7 @@ class Attribution(msgspec.Struct, frozen=True, gc=False):
     fair = mid + microprice + price_head + order_flow + cross_asset;  reservation = fair + skew;
     bid = reservation - half_spread - adverse_bid + clamp_bid;  ask = reservation + half_spread + adverse_ask + clamp_ask.
     Of the skew, `position_head` came from the position head; of the half-spread, `spread_head` is what the spread head made of
-    Avellaneda and Stoikov's.
+    the one without it.
     """
 
     mid: float
@@ -59,7 +59,7 @@ class RawQuote(msgspec.Struct, frozen=True, gc=False):
     position_shift: float = 0.0
     """Of the skew, what the position head made."""
     spread_shift: float = 0.0
-    """Of the half-spread, what the spread head made of Avellaneda and Stoikov's."""
+    """Of the half-spread, what the spread head made of the one without it."""
     size_share: float = 1.0
     """What the risk network left of the size."""
     refusals: tuple[str, str, str, str] | None = None
