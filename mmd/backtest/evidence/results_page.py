@@ -43,7 +43,9 @@ _COMPARED = (
 )
 _ABLATED = (
     "PnL per volume at no fee with this head alone, minus that without any, over the earlier parts of all markets together, each "
-    "weighed alike; intervals from a paired block bootstrap. A head whose interval does not exclude harm has weight 0 in the card."
+    "weighed alike; intervals from a paired block bootstrap. A head whose interval does not exclude harm has weight 0 in the card. "
+    "The stocks' and gold's parts are such that no network was trained on; of the digital currencies there are none before the "
+    "part that is judged, so what they say is in the networks' favour."
 )
 RunName = tuple[str, str, str]
 """Market, row, latency."""
