@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from mmd.journal.background_flush import BackgroundFlush
 from mmd.journal.errors import JournalError
 
 MAGIC = b"MMDJRNL\x01"
@@ -60,7 +61,7 @@ class SegmentFile:
         head = _HEAD.pack(MAGIC, number, first_record, session.encode()[:16])
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
         self.size = 0
-        self._unsynced = True
+        self._unsynced = self._unflushed = True
         try:
             self.write(head + _CHECK.pack(zlib.crc32(head)))
             os.fsync(self._descriptor)
@@ -75,13 +76,21 @@ class SegmentFile:
             written = os.write(self._descriptor, left)
             self.size += written
             left = left[written:]
-        self._unsynced = True
+        self._unsynced = self._unflushed = True
 
     def sync(self) -> None:
         """What was written survives the machine."""
         if self._unsynced:
             os.fsync(self._descriptor)
             self._unsynced = False
+
+    def flush_beside(self) -> BackgroundFlush | None:
+        """Begin to bring what was written to disk; None where nothing was since the last time. `close` makes sure of it anyway."""
+        if not self._unflushed:
+            return None
+        flush = BackgroundFlush(self._descriptor)
+        self._unflushed = False
+        return flush
 
     def close(self) -> None:
         """On disk when it returns."""

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from mmd.journal.background_flush import BackgroundFlush
 from mmd.journal.codec import RecordEncoder
 from mmd.journal.folder import JournalFolder
 from mmd.journal.records import Gap, Record, SessionBegin, SessionEnd
@@ -79,6 +80,7 @@ class JournalWriter:
         self._pending: bytes | None = None
         self._segment: SegmentFile | None = None
         self._segment_number = 0
+        self._flush: BackgroundFlush | None = None
         self._records = 0
         self._written = 0
         self._bytes = 0
@@ -173,6 +175,7 @@ class JournalWriter:
         if self._failure and now < self._retry_at:
             return
         try:
+            self._look_after_flush()
             self._drain()
             if now >= self._flush_at:
                 self._flush_at = now + self._settings.flush_seconds
@@ -225,6 +228,7 @@ class JournalWriter:
 
     def _open_segment(self) -> None:
         if self._segment is not None:
+            self._end_flush()
             segment, self._segment = self._segment, None
             segment.close()
         number, self._segment_number = self._segment_number, self._segment_number + 1
@@ -232,14 +236,28 @@ class JournalWriter:
         self._place.flush()
 
     def _sync(self) -> None:
-        if self._segment is not None:
-            self._segment.sync()
+        segment = self._segment
+        if segment is not None:
+            if not self._settings.sync_seconds:
+                segment.sync()
+            elif self._flush is None:
+                self._flush = segment.flush_beside()
         self._place.check_free()
+
+    def _look_after_flush(self) -> None:
+        if self._flush is not None and self._flush.done:
+            self._end_flush()
+
+    def _end_flush(self) -> None:
+        if self._flush is not None:
+            flush, self._flush = self._flush, None
+            flush.wait()
 
     def _failed(self, error: OSError, now: float) -> None:
         if self._segment is not None:
             self._segment.abandon()
             self._segment = None
+        self._flush = None
         self._failures += 1
         text = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
         self._failure = f"the journal cannot be written: {text}"
@@ -265,6 +283,7 @@ class JournalWriter:
             self._queue.append(end)
             self._drain()
             self._write_block()
+            self._end_flush()
             if self._segment is not None:
                 self._segment.close()
             self._recovered()

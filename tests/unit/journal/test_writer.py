@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,36 @@ def test_a_disk_that_refuses_is_told_and_nothing_is_lost_once_it_takes_again(tmp
     assert (status.lost, status.waiting, status.failure) == (0, 0, "")
     assert status.failures >= 1
     assert list(SessionJournal(folder).records())[1:-1] == touches(25_000)
+
+
+def test_a_flush_that_takes_its_time_keeps_no_record_waiting_and_one_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_disk, over, real = threading.Event(), threading.Event(), os.fsync
+
+    def slow_and_bad(descriptor: int) -> None:
+        if threading.current_thread().name != "journal flush" or over.is_set():
+            real(descriptor)
+            return
+        at_disk.set()
+        over.wait()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", slow_and_bad)
+    writer = JournalWriter(tmp_path / "root", "session", with_settings(sync_seconds=0.01, retry_seconds=0.05))
+    writer.begin(a_beginning())
+    writer.extend(touches(3_000))
+    assert at_disk.wait(30)
+    writer.extend(touches(3_000))
+    wait_for("records to be written while the disk is busy", lambda: writer.status().records > 6_000)
+    assert writer.check() == ""
+    over.set()
+    wait_for("the failure to be told", lambda: writer.status().failures == 1)
+    wait_for("the journal to go on in a new file", lambda: not writer.check())
+    writer.extend(touches(10))
+    status = writer.close("over", 1)
+    assert (status.lost, status.waiting, status.segments) == (0, 0, 2)
+    assert len(list(SessionJournal(tmp_path / "root" / "session").records())) == 6_012
 
 
 def test_a_write_that_the_disk_takes_in_part_is_made_again_in_a_new_file(tmp_path: Path) -> None:
