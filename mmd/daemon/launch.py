@@ -42,6 +42,13 @@ CANNOT_START = (
 )
 DEMO_KEY, DEMO_SECRET = "K1", "S1"
 DEMO_SECONDS = 60.0
+DEMO_QUOTING: dict[str, Any] = {
+    "networks.bundle": "models/simulated-v1",
+    "quoting.skew_factor": 1.0,
+    "quoting.min_half_spread_ticks": 1.0,
+}
+"""On the simulated market: networks that were weighed on it, and quotes near the touch, so that a minute shows fills. The default
+stands where a market trades about once a minute, and watches for a minute first how far that is."""
 FUTURES_VENUE = "binance-usdm"
 
 
@@ -134,6 +141,7 @@ def demo_venue(options: DemoOptions, assigned: Mapping[str, str]) -> Iterator[Se
             "symbols": symbols,
             "state_dir": str(options.directory),
             "control.port": free_control_port(),
+            **({} if options.replay else DEMO_QUOTING),
             **assigned,
             "mode": "mock",
             "exchange.api_key": DEMO_KEY,

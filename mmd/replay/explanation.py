@@ -113,6 +113,7 @@ class Explaining:
         self._replayed = replayed
         self._name = client_order_id
         self._checked: Checked | None = None
+        self._exchange_id = 0
         self._found: Checked | None = None
         self._listen()
 
@@ -152,8 +153,7 @@ class Explaining:
                     explained = self._explain(turn, command)
         if explained is None:
             raise ReplayError(f"the replayed session never sends {self._name}: see whether it matches with mmd replay --verify")
-        exchange_id = next((line for line in (_exchange_id(one) for one in fate) if line), 0)
-        return msgspec.structs.replace(explained, fate=tuple(fate), exchange_order_id=exchange_id)
+        return msgspec.structs.replace(explained, fate=tuple(fate), exchange_order_id=self._exchange_id)
 
     # ---- the moment
 
@@ -225,6 +225,7 @@ class Explaining:
         ours = {getattr(event, "client_order_id", ""), getattr(event, "replaced_client_order_id", "")} & names
         if ours:
             names.add(event.client_order_id)
+            self._exchange_id = self._exchange_id or getattr(event, "exchange_order_id", 0)
             fate.append(FateLine((event.receive_ns - explained.sent_ns) / 1e9, _event_text(event, instrument)))
         for command in (*turn.commands, *turn.shell_commands):
             asked = getattr(command, "cancel_client_order_id", "") or getattr(command, "client_order_id", "")
@@ -234,14 +235,29 @@ class Explaining:
 
 
 def find_order(journal: SessionJournal, order_id: str) -> str:
-    """The client id of an order given by its own or by the exchange's id. Raises `ReplayError` where the session has none."""
-    wanted = int(order_id) if order_id.isdecimal() else 0
+    """The client id of an order given by its own or by the exchange's id, as in `12` or `BTCUSDT:12`.
+
+    Exchanges count each symbol's orders by themselves; of one that was amended the last name counts. Raises `ReplayError` where the
+    session has none, or one of several symbols.
+    """
+    symbol, _, number = order_id.rpartition(":")
+    wanted = int(number) if number.isdecimal() else 0
+    symbols: dict[str, str] = {}
+    found: dict[str, str] = {}
     for record in journal.records():
-        if sent_name(record) == order_id:
+        name = sent_name(record)
+        if name == order_id:
             return order_id
+        if name:
+            symbols[name] = record.symbol
         if wanted and isinstance(record, OrderAccepted | OrderUpdate) and record.exchange_order_id == wanted:
-            return record.client_order_id
-    raise ReplayError(f"session {journal.begin.session} sent no order {order_id}")
+            found[symbols.get(record.client_order_id, "")] = record.client_order_id
+    chosen = [name for own, name in found.items() if symbol in ("", own)]
+    if len(chosen) > 1:
+        raise ReplayError(f"session {journal.begin.session} has an order {number} of each: name one, such as {min(found)}:{number}")
+    if not chosen:
+        raise ReplayError(f"session {journal.begin.session} sent no order {order_id}")
+    return chosen[0]
 
 
 def sent_name(command: Any) -> str:
@@ -324,7 +340,3 @@ def _event_text(event: Any, instrument: Instrument) -> str:
         return f"{event.status.value.lower()} at the venue, filled {instrument.quantity(event.filled_lots)}"
     detail = getattr(event, "message", "") or getattr(event, "detail", "")
     return f"{type(event).__name__}: {detail}"
-
-
-def _exchange_id(line: FateLine) -> int:
-    return int(line.text.removeprefix("accepted as ")) if line.text.startswith("accepted as ") else 0

@@ -66,7 +66,7 @@ def test_every_order_of_a_session_can_be_explained_and_its_parts_add_up_to_its_p
 def test_an_order_is_found_by_the_exchanges_id_and_its_fills_are_told(folder: Path) -> None:
     records = list(SessionJournal(folder).records())
     fill = next(record for record in records if isinstance(record, Fill))
-    told = explain(folder, str(fill.exchange_order_id))
+    told = explain(folder, f"{fill.symbol}:{fill.exchange_order_id}")
     assert told.client_order_id == fill.client_order_id
     assert told.exchange_order_id == fill.exchange_order_id
     assert any(f"trade {fill.trade_id}" in line.text for line in told.fate)

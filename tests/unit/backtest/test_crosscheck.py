@@ -26,7 +26,8 @@ def real(names: tuple[str, ...]) -> list[Path]:
 
 
 def test_hftbacktest_and_our_matcher_fill_the_same_orders_on_a_real_recording() -> None:
-    found = cross_check(real(FILES), parse_options(strategy="fixed", latency="5ms"))
+    near = ("quoting.skew_factor=1", "quoting.min_half_spread_ticks=1")
+    found = cross_check(real(FILES), parse_options(strategy="fixed", latency="5ms", assignments=near))
     assert len(found.verdicts) > 50
     assert set(found.verdicts) == {*found.theirs, *found.ours}, "every order that either filled has a verdict"
     same = sum(count for verdict, count in found.counts.items() if verdict.startswith("same lots"))
